@@ -1,0 +1,44 @@
+# Everything here sets up what it needs by itself: the virtual environment, the dependencies, and,
+# where a real Asterisk is called, a test PBX fetched from Debian into a cache of this user's.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stay test test-postgresql lint bench clean
+
+help:            ## Say what there is
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: $(STAMP)   ## One real call to the sample bot on a real Asterisk, checked afterwards
+	@$(BIN)/turnrec demo --dir var/demo
+
+demo-stay: $(STAMP)   ## The sample bot, waiting for your own softphone
+	@$(BIN)/turnrec demo --dir var/demo --stay
+
+test: $(STAMP) lint   ## Lint, types and every test, those on a real Asterisk included
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL=URL of an empty one
+	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'
+	$(BIN)/pytest -m postgresql tests/unit/ledger
+
+lint: $(STAMP)   ## Formatter, linter and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)   ## Time of a turn, and what turnrec costs, beside a bare FastAGI handler
+	$(BIN)/python -m bench
+
+clean:           ## Take away what was made here (not the cache of Asterisks)
+	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "turnrec needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || tools/make_venv.sh $(PYTHON) $(VENV)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install -c constraints.txt -e '.[dev]'
+	@touch $@
