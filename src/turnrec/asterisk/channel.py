@@ -1,0 +1,243 @@
+"""One channel of Asterisk, reached by its own AGI session or by AMI: the two paths, one Protocol.
+
+A path carries single commands. What they prove, and in which order they must come, is
+`mixmonitor`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+from turnrec.asterisk.agi import AgiSession
+from turnrec.asterisk.agi_protocol import AgiArgumentError
+from turnrec.asterisk.ami import AmiClient
+from turnrec.asterisk.ami_errors import AmiError, AmiRefusedError
+from turnrec.asterisk.ami_message import AmiResponse
+from turnrec.core.errors import AsteriskUnreachableError, UnansweredError
+
+ID_VARIABLE = "TURNREC_MIXMON_ID"
+"""Set by MixMonitor itself (option `i`), so that it names the monitor from its first instant."""
+
+_MONITOR_ID = re.compile(r"0x[0-9a-fA-F]{1,16}")
+_VARIABLE = re.compile(r"(__)?TURNREC_[A-Z_]{1,40}")
+_VALUE = re.compile(r"[A-Za-z0-9_.:()/-]{0,200}")
+
+
+class Channel(Protocol):
+    """A path to one channel.
+
+    Every method raises `UnansweredError` when the outcome isn't known, and
+    `AsteriskUnreachableError` when nothing was sent at all (AMI is down).
+    """
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+
+    @property
+    def uniqueid(self) -> str:
+        """The channel's uniqueid."""
+
+    @property
+    def origin(self) -> str:
+        """The path's name in the ledger: `agi` or `ami`."""
+
+    async def start_monitor(self, file: str, options: str) -> None:
+        """Run MixMonitor. Its answer says nothing about the file."""
+
+    async def stop_monitor(self, monitor_id: str) -> None:
+        """Run StopMixMonitor. Its answer says nothing about the monitor."""
+
+    async def monitor_files(self, *monitor_ids: str) -> tuple[str, ...]:
+        """The file that each monitor writes; empty for one that isn't on the channel."""
+
+    async def own_monitor(self) -> tuple[str, str]:
+        """The ID in the channel's own variable, and the file that this monitor writes."""
+
+    async def read(self, *names: str) -> dict[str, str]:
+        """The channel's variables of these names; empty if unset."""
+
+    async def publish(self, variables: Mapping[str, str]) -> None:
+        """Set variables of ours on the channel."""
+
+    async def pass_time(self, duration_ms: int) -> None:
+        """Let time pass for the channel's audio, not merely for us."""
+
+
+def check_monitor_id(monitor_id: str) -> str:
+    """Return `monitor_id` if Asterisk could have printed it.
+
+    An empty ID would stop the first monitor found, whosever it is; one that was never expanded
+    (`${...}`) stops nothing and is answered with success.
+
+    Raises:
+        UnansweredError: it is anything but a pointer in hexadecimal.
+    """
+    if _MONITOR_ID.fullmatch(monitor_id) is None:
+        raise UnansweredError("a MixMonitorID is missing or malformed; the command was not sent")
+    return monitor_id
+
+
+def check_variables(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Return `variables` if each is one of ours and safe in any dialplan.
+
+    Raises:
+        ValueError: a name isn't ours, or a value holds a character that the dialplan reads.
+    """
+    for name, value in variables.items():
+        if _VARIABLE.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no variable of turnrec's")
+        if _VALUE.fullmatch(value) is None:
+            raise ValueError(f"the value of {name} has characters that the dialplan would read")
+    return variables
+
+
+class AgiChannel:
+    """The channel that an AGI session runs on. Needs no right in AMI."""
+
+    origin = "agi"
+
+    def __init__(self, session: AgiSession) -> None:
+        self._session = session
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        return self._session.environment.channel
+
+    @property
+    def uniqueid(self) -> str:
+        """The channel's uniqueid."""
+        return self._session.environment.uniqueid
+
+    async def start_monitor(self, file: str, options: str) -> None:
+        """Run MixMonitor by EXEC. Whatever is answered: the look that follows decides."""
+        await self._session.command("EXEC", "MixMonitor", f"{file},{options}")
+
+    async def stop_monitor(self, monitor_id: str) -> None:
+        """Run StopMixMonitor by EXEC, the ID sent literally: AGI expands no variables."""
+        await self._session.command("EXEC", "StopMixMonitor", check_monitor_id(monitor_id))
+
+    async def monitor_files(self, *monitor_ids: str) -> tuple[str, ...]:
+        """The file that each monitor writes, in one question."""
+        expressions = (f"${{MIXMONITOR({check_monitor_id(one)},filename)}}" for one in monitor_ids)
+        return tuple((await self._expand("|".join(expressions))).split("|"))
+
+    async def own_monitor(self) -> tuple[str, str]:
+        """The ID in the channel's variable and its file, in one question."""
+        variable = f"${{{ID_VARIABLE}}}"
+        answer = await self._expand(f"{variable}|${{MIXMONITOR({variable},filename)}}")
+        monitor_id, _, file = answer.partition("|")
+        return monitor_id, file
+
+    async def read(self, *names: str) -> dict[str, str]:
+        """The channel's variables, in one question."""
+        answer = await self._expand("|".join(f"${{{name}}}" for name in names))
+        values = answer.split("|")
+        if len(values) != len(names):
+            raise UnansweredError("AGI: a variable of turnrec's was changed by somebody else")
+        return dict(zip(names, values, strict=True))
+
+    async def publish(self, variables: Mapping[str, str]) -> None:
+        """Set all variables by one MSet: a round trip each would be a turn's largest cost."""
+        pairs = check_variables(variables).items()
+        await self._session.execute("MSet", ",".join(f"{name}={value}" for name, value in pairs))
+
+    async def pass_time(self, duration_ms: int) -> None:
+        """Wait inside Asterisk: if it is frozen, its wait is frozen with it."""
+        if duration_ms > 0:
+            await self._session.execute("Wait", f"{duration_ms / 1000:.3f}")
+
+    async def _expand(self, expression: str) -> str:
+        try:
+            return await self._session.expand(expression)
+        except AgiArgumentError as error:
+            raise UnansweredError(str(error)) from error
+
+
+class AmiChannel:
+    """A channel reached by name over AMI: for what comes from outside its AGI session."""
+
+    origin = "ami"
+
+    def __init__(self, client: AmiClient, name: str, uniqueid: str) -> None:
+        self._client = client
+        self.name = name
+        self.uniqueid = uniqueid
+
+    async def start_monitor(self, file: str, options: str) -> None:
+        """Run the action MixMonitor. Its third field, a shell command, is never sent."""
+        await self._action("MixMonitor", File=file, Options=options)
+
+    async def stop_monitor(self, monitor_id: str) -> None:
+        """Run the action StopMixMonitor. A refusal (gone already) is left to the look."""
+        check_monitor_id(monitor_id)
+        try:
+            await self._action("StopMixMonitor", MixMonitorID=monitor_id)
+        except AmiRefusedError:
+            return
+
+    async def monitor_files(self, *monitor_ids: str) -> tuple[str, ...]:
+        """The file that each monitor writes, one question each."""
+        names = [f"MIXMONITOR({check_monitor_id(one)},filename)" for one in monitor_ids]
+        return tuple([await self._get(name) for name in names])
+
+    async def own_monitor(self) -> tuple[str, str]:
+        """The ID in the channel's variable, then its file."""
+        monitor_id = await self._get(ID_VARIABLE)
+        if not monitor_id:
+            return "", ""
+        (file,) = await self.monitor_files(monitor_id)
+        return monitor_id, file
+
+    async def read(self, *names: str) -> dict[str, str]:
+        """The channel's variables, one question each."""
+        return {name: await self._get(name) for name in names}
+
+    async def publish(self, variables: Mapping[str, str]) -> None:
+        """Set the variables, one action each."""
+        for name, value in check_variables(variables).items():
+            await self._action("Setvar", Variable=name, Value=value)
+
+    async def pass_time(self, duration_ms: int) -> None:
+        """Wait, but not before Asterisk has answered a ping: a frozen one must thaw first.
+
+        Without the ping, 300 ms of the paused turn leaked after a freeze (asterisk-facts.md).
+        """
+        if duration_ms > 0:
+            await self._client_action("Ping")
+            await asyncio.sleep(duration_ms / 1000)
+
+    async def mute(self, monitor_id: str | None, *, muted: bool) -> None:
+        """Mute or unmute both directions; without an ID, the channel's first MixMonitor.
+
+        Raises:
+            AmiRefusedError: Asterisk knows no such monitor on the channel.
+        """
+        fields = {"Direction": "both", "State": "1" if muted else "0"}
+        if monitor_id is not None:
+            fields["MixMonitorID"] = check_monitor_id(monitor_id)
+        await self._action("MixMonitorMute", **fields)
+
+    async def _get(self, variable: str) -> str:
+        try:
+            response = await self._client_action("Getvar", Channel=self.name, Variable=variable)
+        except AmiRefusedError:
+            return ""
+        return response.get("Value") or ""
+
+    async def _action(self, action: str, **fields: str) -> None:
+        await self._client_action(action, Channel=self.name, **fields)
+
+    async def _client_action(self, action: str, **fields: str) -> AmiResponse:
+        try:
+            return await self._client.action(action, fields)
+        except AmiRefusedError:
+            raise
+        except AmiError as error:
+            if error.outcome_unknown:
+                raise UnansweredError(f"AMI {action}: {error}") from error
+            raise AsteriskUnreachableError(f"AMI {action}: {error}") from error

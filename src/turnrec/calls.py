@@ -1,0 +1,423 @@
+"""THE MAIN PATH: turn -> recorder -> Asterisk -> ledger.
+
+A turn or an action comes in, the recorder's tables decide, the driver has Asterisk do it and looks
+that it is true, the ledger takes it, and only then is it answered. One lock a call keeps turns
+(AGI) and actions (AMI, HTTP, events) from crossing on one channel.
+
+This module owns the live calls and the order of things. It never speaks to Asterisk, a disk or a
+database itself: it drives the Protocols of `turnrec.ports`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from turnrec.answer import Answer, Status
+from turnrec.core.agents import commands_after_agent, commands_for_agent
+from turnrec.core.call import Call, FinishedRecording
+from turnrec.core.entry import EntryKind, Origin
+from turnrec.core.errors import (
+    CallEndedError,
+    CallExistsError,
+    InternalError,
+    RecorderBusyError,
+    TurnrecError,
+    TurnSupersededError,
+    UnansweredError,
+    UnknownActionError,
+    UnknownBotError,
+    UnknownCallError,
+    UnknownNodeError,
+)
+from turnrec.core.policy import Action, AgentPolicy, Bot, Default, UnknownNode, check_name
+from turnrec.core.recorder import Command, Event, Source, suffer
+from turnrec.core.turns import plan_turn
+from turnrec.execution import Execution
+from turnrec.notes import Job, Notes
+from turnrec.ports import FlowSource, Journal, Memory, Path, Recordings
+from turnrec.spelling import nearest
+
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and from where, for the ledger."""
+
+    origin: Origin
+    actor: str | None = None
+
+
+@dataclass(slots=True)
+class _Live:
+    """A call with its lock."""
+
+    call: Call
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    overrun: bool = False
+    """A turn gave up waiting for the lock: whoever holds it must not leave anything recording."""
+
+
+class Calls:
+    """The live calls, and everything that can be asked of them."""
+
+    def __init__(
+        self,
+        *,
+        flow: FlowSource,
+        journal: Journal,
+        recordings: Recordings,
+        memory: Memory,
+        clock: Clock,
+        new_id: Callable[[], str],
+        deadline_ms: int,
+    ) -> None:
+        self._flow = flow
+        self._memory = memory
+        self._clock = clock
+        self._new_id = new_id
+        self._deadline_ms = deadline_ms
+        self._notes = Notes(journal, clock)
+        self._execution = Execution(self._notes, recordings, clock, new_id)
+        self._live: dict[str, _Live] = {}
+        self._working: set[asyncio.Task[Answer]] = set()
+        self._reviving: dict[str, asyncio.Lock] = {}
+
+    # -------------------------------------------------------------- looking
+
+    def live(self) -> list[Call]:
+        """The calls that have not ended, oldest first."""
+        return sorted((one.call for one in self._live.values()), key=lambda call: call.started_us)
+
+    def find(self, uniqueid: str) -> Call | None:
+        """The live call on a channel."""
+        live = self._live.get(uniqueid)
+        return None if live is None else live.call
+
+    def search(self, name: str) -> Call | None:
+        """The live call with this id, uniqueid or external id."""
+        for call in self.live():
+            if name in (call.id, call.uniqueid, call.external_id):
+                return call
+        return None
+
+    # -------------------------------------------------------------- asking
+
+    async def start(
+        self, path: Path, bot_name: str, external_id: str | None, asker: Asker
+    ) -> Answer:
+        """Begin a call with a bot; it is recorded from now on where the bot's default is on.
+
+        A second start by the same bot is the first one again.
+        """
+        try:
+            live = await self._recall(path)
+            if live is None:
+                live = self._begin_call(path, bot_name, external_id, asker)
+        except TurnrecError as error:
+            self._notes.alarm(None, error.id, str(error), uniqueid=path.uniqueid)
+            return await self._turn_away(path, error)
+
+        async def work(job: Job) -> None:
+            call = job.call
+            if call.bot.name != bot_name:
+                raise CallExistsError(path.uniqueid, call.bot.name)
+            if call.recording is None and call.turn is None and call.bot.default is Default.ON:
+                await self._execution.carry_out(job, Command(Action.START, Source.TURN))
+
+        return await self._work(live, path, asker, work)
+
+    async def turn(
+        self, path: Path, node: str, asker: Asker, *, sequence: int | None = None
+    ) -> Answer:
+        """Begin a turn. When this returns, what its node asks is true, or it has failed closed.
+
+        Args:
+            path: the recorded channel.
+            node: the flow's node; an unknown one is held (`unknown_node`).
+            asker: who asks.
+            sequence: the bot's running number; a turn older than the current one is refused.
+        """
+
+        async def work(job: Job) -> None:
+            call = job.call
+            try:
+                plan = plan_turn(call.bot, call.turn, call.recorder, node, sequence)
+            except TurnSupersededError as error:
+                self._notes.note(job, EntryKind.ACTION_REFUSED, source=Source.TURN, result=error.id)
+                raise
+            call.turn = plan.turn
+            if not plan.repeated:
+                self._notes.note(job, EntryKind.TURN_BEGUN, source=Source.TURN)
+            if plan.command is None:
+                await self._execution.look(job)
+            else:
+                await self._execution.carry_out(job, plan.command)
+            if not plan.turn.known:
+                name = plan.turn.node.name
+                unknown = UnknownNodeError(call.bot.name, name, nearest(name, call.bot.nodes))
+                self._notes.alarm(call, unknown.id, str(unknown))
+                job.notice = job.notice or unknown
+
+        return await self._on_call(path, asker, work)
+
+    async def act(
+        self, path: Path, action: Action, source: Source, asker: Asker, *, new: bool = False
+    ) -> Answer:
+        """Carry out one recording action on behalf of `source`."""
+
+        async def work(job: Job) -> None:
+            if (action, source) == (Action.PAUSE, Source.TURN):
+                job.call.pause_beneath()
+            await self._execution.carry_out(job, Command(action, source, new))
+
+        return await self._on_call(path, asker, work)
+
+    async def act_unknown(self, path: Path, word: str, asker: Asker) -> Answer:
+        """Refuse a word that is no action; but first hold, as a node that isn't known is held."""
+        error = UnknownActionError(word[:16])
+
+        async def work(job: Job) -> None:
+            call = job.call
+            self._notes.alarm(call, error.id, "the dialplan asked for no action that there is")
+            if call.bot.unknown_node is UnknownNode.PAUSE:
+                call.pause_beneath()
+                await self._execution.carry_out(job, Command(Action.PAUSE, Source.TURN))
+            raise error
+
+        return await self._on_call(path, asker, work)
+
+    async def agent_comes(
+        self, path: Path, asker: Asker, override: AgentPolicy | None = None
+    ) -> Answer:
+        """Apply the agent policy before the caller and an announced agent hear each other."""
+
+        async def work(job: Job) -> None:
+            call = job.call
+            call.agent_override = override or call.agent_override
+            for command in commands_for_agent(call.bot, call.recorder.state, call.agent_override):
+                await self._execution.carry_out(job, command)
+
+        return await self._on_call(path, asker, work)
+
+    async def agent_goes(self, path: Path, asker: Asker) -> Answer:
+        """Give the caller back to the bot's rules."""
+
+        async def work(job: Job) -> None:
+            call = job.call
+            call.agent_override = None
+            for command in commands_after_agent(call.bot, call.recorder.state):
+                await self._execution.carry_out(job, command)
+
+        return await self._on_call(path, asker, work)
+
+    async def hang_up(self, uniqueid: str, asker: Asker, path: Path | None = None) -> bool:
+        """End a call: close its gap and its recording. Heard of twice, it ends once.
+
+        Args:
+            uniqueid: the channel that is gone or going.
+            asker: which of the three ways (handler, event, sweep) noticed it.
+            path: the way to the channel, while there is still one.
+
+        Returns:
+            Whether there was a call to end.
+        """
+        live = self._live.get(uniqueid)
+        if live is None and path is not None:
+            live = await self._recall(path)
+        if live is None:
+            return False
+        async with self._locked(live, patient=True):
+            if self._live.pop(uniqueid, None) is None:
+                return False
+            job = Job(live.call, path, asker.origin, asker.actor)
+            live.call.recorder = suffer(live.call.recorder, Event.HANGUP).after
+            await self._execution.end_call(job)
+        return True
+
+    async def adopt(self, path: Path) -> Call | None:
+        """Take up a call of an earlier process, if this channel carries one."""
+        live = await self._recall(path)
+        return None if live is None else live.call
+
+    def restore(self, call: Call) -> None:
+        """Register a call that is known from the ledger alone, so that it can be ended."""
+        self._live.setdefault(call.uniqueid, _Live(call))
+
+    def finish_later(self, finished: FinishedRecording, uniqueid: str) -> None:
+        """Join and enter a recording whose process died before it could."""
+        self._execution.join_later(finished, uniqueid, Origin.SERVER)
+
+    async def settle(self) -> None:
+        """Wait until requests under way and finished recordings are through and entered."""
+        while self._working:
+            await asyncio.wait(self._working)
+        await self._execution.settle()
+
+    # -------------------------------------------------------------- inside
+
+    def _begin_call(
+        self, path: Path, bot_name: str, external_id: str | None, asker: Asker
+    ) -> _Live:
+        bot = self._bot(check_name(bot_name, "bot's name"))
+        if external_id:
+            check_name(external_id, "external id")
+        call = Call(
+            id=self._new_id(),
+            uniqueid=path.uniqueid,
+            channel=path.name,
+            bot=bot,
+            started_us=self._clock(),
+            external_id=external_id or None,
+        )
+        live = self._live[call.uniqueid] = _Live(call)
+        job = Job(call, path, asker.origin, asker.actor)
+        self._notes.note(
+            job,
+            EntryKind.CALL_STARTED,
+            detail={"bot": bot.name, "external_id": call.external_id, "channel": call.channel},
+        )
+        return live
+
+    def _bot(self, name: str) -> Bot:
+        bots = self._flow.flow.bots
+        if name not in bots:
+            raise UnknownBotError(name, nearest(name, bots))
+        return bots[name]
+
+    async def _recall(self, path: Path) -> _Live | None:
+        """The call on this channel, if need be from before a restart."""
+        live = self._live.get(path.uniqueid)
+        if live is not None:
+            return live
+        lock = self._reviving.setdefault(path.uniqueid, asyncio.Lock())
+        try:
+            async with lock:
+                live = self._live.get(path.uniqueid)
+                if live is None:
+                    call = await self._memory.revive(path)
+                    if call is not None:
+                        self._notes.recovered(Job(call, path, Origin.SERVER))
+                    live = (
+                        None if call is None else self._live.setdefault(path.uniqueid, _Live(call))
+                    )
+                return live
+        finally:
+            self._reviving.pop(path.uniqueid, None)
+
+    async def _on_call(
+        self, path: Path, asker: Asker, work: Callable[[Job], Awaitable[None]]
+    ) -> Answer:
+        try:
+            live = await self._recall(path)
+            if live is None:
+                raise UnknownCallError(path.uniqueid)
+        except TurnrecError as error:
+            self._notes.refused_at_the_door(error, path.uniqueid, asker.origin, asker.actor)
+            return await self._turn_away(path, error)
+        return await self._work(live, path, asker, work)
+
+    async def _work(
+        self,
+        live: _Live,
+        path: Path,
+        asker: Asker,
+        work: Callable[[Job], Awaitable[None]],
+    ) -> Answer:
+        """Do `work` under the call's lock, and answer for what came of it.
+
+        An asker that goes away in the middle doesn't take the work with it: a monitor that was
+        begun must be known.
+        """
+        task = asyncio.create_task(self._work_through(live, path, asker, work))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return await asyncio.shield(task)
+
+    async def _work_through(
+        self,
+        live: _Live,
+        path: Path,
+        asker: Asker,
+        work: Callable[[Job], Awaitable[None]],
+    ) -> Answer:
+        call = live.call
+        actor = asker.actor or f"bot:{call.bot.name}"
+        job = Job(call, path, asker.origin, actor, lambda: live.overrun)
+        try:
+            async with self._locked(live, dialplan=path.is_dialplan):
+                # Whoever waited for the lock may have waited for the call's end.
+                has_ended = self._live.get(call.uniqueid) is not live
+                error = (
+                    CallEndedError("go on", call.recorder.state)
+                    if has_ended
+                    else await self._try(job, work)
+                )
+                answer = await self._execution.conclude(job, error)
+                if live.overrun:
+                    answer = await self._give_way(job)
+                return answer
+        except RecorderBusyError as error:
+            self._notes.refused_at_the_door(error, call.uniqueid, asker.origin, asker.actor)
+            return await self._turn_away(path, error)
+
+    async def _give_way(self, job: Job) -> Answer:
+        """Fail closed for a turn that gave up waiting for this command.
+
+        Its dialplan has stopped the monitor that it knew of, not the one begun since. What it
+        would have asked isn't known; it counts as a pause.
+        """
+        call = job.call
+        error = UnansweredError("a turn could not wait for this command")
+        call.pause_beneath()
+        held = replace(call.recorder, holds=call.recorder.holds | {Source.TURN})
+        await self._execution.fail(job, error, held)
+        return await self._execution.conclude(job, error)
+
+    async def _try(self, job: Job, work: Callable[[Job], Awaitable[None]]) -> TurnrecError | None:
+        error: TurnrecError | None = None
+        try:
+            await work(job)
+        except TurnrecError as caught:
+            error = caught
+        except Exception as defect:
+            logger.exception("a defect in turnrec; the call fails closed")
+            error = InternalError(type(defect).__name__)
+            await self._execution.fail(job, error, job.call.recorder)
+        if Status.of(error) is not Status.FAILCLOSED:
+            try:
+                await self._execution.make_sure(job)
+            except TurnrecError as still:
+                error = still
+        return error
+
+    @asynccontextmanager
+    async def _locked(
+        self, live: _Live, *, dialplan: bool = False, patient: bool = False
+    ) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(None if patient else self._deadline_ms / 1000):
+                await live.lock.acquire()
+        except TimeoutError:
+            # A dialplan that gets no OK stops the monitor itself. What the holder of the lock is
+            # about to start would escape it.
+            live.overrun = live.overrun or dialplan
+            raise RecorderBusyError(self._deadline_ms) from None
+        try:
+            yield
+        finally:
+            live.overrun = False
+            live.lock.release()
+
+    async def _turn_away(self, path: Path, error: TurnrecError) -> Answer:
+        """Answer where there is no recorder to answer for."""
+        answer = Answer(Status.of(error), error)
+        if path.is_dialplan:
+            await path.publish(answer.variables())
+        return answer

@@ -1,0 +1,182 @@
+"""One call as it stands: its bot, its turn, its recorder and the recordings it has made.
+
+It keeps the books of segments and gaps and never speaks to Asterisk. Instants are UTC
+microseconds, given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from turnrec.core.entry import JSON, EntryKind
+from turnrec.core.monitor import Begun, Monitor
+from turnrec.core.policy import AgentPolicy, Bot, PauseBehavior, PauseMethod
+from turnrec.core.recorder import Recorder, Source
+from turnrec.core.timeline import Gap, Segment
+from turnrec.core.turns import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRecording:
+    """Everything that turns a recording's parts into one file."""
+
+    id: str
+    call_id: str
+    bot: str
+    opened_us: int
+    closed_us: int
+    segments: tuple[Segment, ...]
+    gaps: tuple[Gap, ...]
+    behavior: PauseBehavior
+    method: PauseMethod
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedRecording:
+    """What became of a finished recording."""
+
+    ok: bool
+    detail: Mapping[str, JSON]
+    """File, samples, hashes, spans, problems: for the ledger."""
+
+
+@dataclass(slots=True)
+class _OpenGap:
+    began_us: int
+    sources: set[Source]
+    node: str | None
+
+
+@dataclass(slots=True)
+class OpenRecording:
+    """The books of a recording that isn't closed yet."""
+
+    id: str
+    opened_us: int
+    segments: list[Segment] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    parts: int = 0
+    """How many parts were named. A failed start leaves its number unused for ever."""
+    running_monitor: Monitor | None = None
+    """The monitor of the running segment, as it was when it began."""
+    _gap: _OpenGap | None = None
+    _running: Segment | None = None
+
+    def next_part(self) -> str:
+        """Name the next part. No name is ever given twice."""
+        self.parts += 1
+        return f"{self.id}-{self.parts:03d}.wav"
+
+    def begin_segment(self, begun: Begun) -> Segment:
+        """Enter an audible stretch; it closes an open gap."""
+        self.close_gap(begun.answered_us)
+        self.running_monitor = begun.monitor
+        self._running = Segment(
+            number=len(self.segments) + 1,
+            part=begun.monitor.part,
+            began_us=begun.answered_us,
+            ended_us=None,
+            offset_us=begun.offset_us,
+        )
+        return self._running
+
+    def end_segment(self, ended_us: int | None) -> Segment | None:
+        """Enter the end of the running stretch (None: it was never seen); return it."""
+        running = self._running
+        if running is None:
+            return None
+        if ended_us is not None:
+            ended_us = max(ended_us, running.began_us)
+        segment = Segment(
+            running.number, running.part, running.began_us, ended_us, running.offset_us
+        )
+        self.segments.append(segment)
+        self._running = None
+        self.running_monitor = None
+        return segment
+
+    def open_gap(self, at_us: int, holds: frozenset[Source], node: str | None) -> None:
+        """Enter the beginning of a gap, or a further reason for the one that is open."""
+        if self._gap is None:
+            self._gap = _OpenGap(at_us, set(holds), node)
+        else:
+            self._gap.sources |= holds
+
+    def close_gap(self, at_us: int) -> None:
+        """Enter the end of the open gap, if there is one."""
+        gap, self._gap = self._gap, None
+        if gap is not None and gap.began_us < at_us:
+            self.gaps.append(Gap(gap.began_us, at_us, tuple(sorted(gap.sources)), gap.node))
+
+    @property
+    def running_part(self) -> str | None:
+        """The part of the segment that runs; None while none does."""
+        return None if self._running is None else self._running.part
+
+    @property
+    def since(self) -> str:
+        """When the recording was opened and its running segment began, as a channel variable.
+
+        What the ledger loses in a crash, the channel still knows: `OPENED[:BEGAN:OFFSET]`, in UTC
+        microseconds.
+        """
+        running = self._running
+        if running is None:
+            return str(self.opened_us)
+        return f"{self.opened_us}:{running.began_us}:{running.offset_us}"
+
+    def finish(self, call_id: str, bot: Bot, closed_us: int) -> FinishedRecording:
+        """Close the books."""
+        self.end_segment(closed_us)
+        self.close_gap(closed_us)
+        return FinishedRecording(
+            id=self.id,
+            call_id=call_id,
+            bot=bot.name,
+            opened_us=self.opened_us,
+            closed_us=max(closed_us, self.opened_us),
+            segments=tuple(self.segments),
+            gaps=tuple(self.gaps),
+            behavior=bot.pause_behavior,
+            method=bot.pause_method,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An entry that a crash took from the ledger, as far as it can be told again."""
+
+    kind: EntryKind
+    detail: Mapping[str, JSON]
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of ours: one recorded channel and what belongs to it."""
+
+    id: str
+    uniqueid: str
+    channel: str
+    bot: Bot
+    started_us: int
+    external_id: str | None = None
+    recorder: Recorder = field(default_factory=Recorder)
+    turn: Turn | None = None
+    recording: OpenRecording | None = None
+    monitor: Monitor | None = None
+    suspects: list[Monitor] = field(default_factory=list)
+    """Monitors that may run although nobody wants them: their end was never confirmed."""
+    agent_override: AgentPolicy | None = None
+    """This transfer's policy, as announced before it; the agent's leg need not repeat it."""
+    ended_us: int | None = None
+    """When it ended, where that was found out later; None: now."""
+    recovered: list[Recovered] = field(default_factory=list)
+    """What the ledger had lost and the channel still knew; entered anew by whoever revives it."""
+    published: dict[str, str] = field(default_factory=dict)
+    """What the channel's variables say, as far as we know."""
+
+    def pause_beneath(self) -> None:
+        """Let a pause that no turn asked for outlast a pause for one turn."""
+        if self.turn is not None:
+            self.turn = replace(self.turn, over_pause=True)

@@ -1,0 +1,94 @@
+"""What an entry of the ledger is: the words for what was asked, acknowledged and verified.
+
+Entries never hold what a caller said, keyed or is called, nor any secret: `detail` is for times,
+file names, counts and ids.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from turnrec.core.policy import Action
+from turnrec.core.recorder import Source, State
+
+JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None"
+OK: Final = "ok"
+INT64_MAX: Final = 2**63 - 1
+
+
+class EntryKind(enum.StrEnum):
+    """What an entry tells. A new kind needs a new schema version: older readers must refuse.
+
+    The keys of `detail` that the ledger itself reads are named here; all are optional to it.
+    """
+
+    SERVER_STARTED = "server_started"
+    SERVER_STOPPED = "server_stopped"
+    CALL_STARTED = "call_started"
+    """detail: bot, external_id, channel."""
+    TURN_BEGUN = "turn_begun"
+    ACTION_ASKED = "action_asked"
+    ACTION_DONE = "action_done"
+    ACTION_REFUSED = "action_refused"
+    ACTION_FAILED = "action_failed"
+    RECORDING_OPENED = "recording_opened"
+    """detail: bot, rate_hz."""
+    SEGMENT_BEGAN = "segment_began"
+    """detail: number, part, asked_us, answered_us (and monitor_id)."""
+    SEGMENT_ENDED = "segment_ended"
+    """detail: asked_us, answered_us (and proof)."""
+    RECORDING_CLOSED = "recording_closed"
+    """detail: status (done or failed), file, samples, rate_hz, sha256 (and parts, spans)."""
+    MONITOR_LOST = "monitor_lost"
+    CALL_ENDED = "call_ended"
+    ALARM = "alarm"
+    ENTRY_LOST = "entry_lost"
+    """Entries that never became durable. detail: count, kinds, first_us, last_us."""
+
+
+class Origin(enum.StrEnum):
+    """Where from a request or an observation came."""
+
+    AGI = "agi"
+    AMI = "ami"
+    HTTP = "http"
+    CLI = "cli"
+    SWEEP = "sweep"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that was asked, acknowledged or verified."""
+
+    kind: EntryKind
+    at_us: int
+    """UTC, microseconds since 1970."""
+    call_id: str | None = None
+    uniqueid: str | None = None
+    recording_id: str | None = None
+    source: Source | None = None
+    """On whose behalf."""
+    actor: str | None = None
+    """Who: `bot:kyc`, `cli:root`."""
+    origin: Origin | None = None
+    action: Action | None = None
+    node: str | None = None
+    turn: int | None = None
+    state: State | None = None
+    """The recorder's state afterwards; None where no recorder is concerned."""
+    holds: tuple[Source, ...] = ()
+    """The recorder's holds afterwards, where there is a `state`."""
+    result: str = OK
+    """`ok`, or the stable id of an error."""
+    detail: Mapping[str, JSON] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.at_us <= INT64_MAX:
+            raise ValueError(f"at_us must be microseconds since 1970, not {self.at_us}")
+        if self.turn is not None and not 0 <= self.turn <= INT64_MAX:
+            raise ValueError(f"turn must count from 0, not {self.turn}")

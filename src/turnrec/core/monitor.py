@@ -1,0 +1,46 @@
+"""What a driver reports of one MixMonitor instance; values only.
+
+Instants are UTC microseconds. `answered_us` is when Asterisk's answer arrived, the nearest that
+can be known to when it happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """One MixMonitor instance of ours and the part file that it writes."""
+
+    id: str
+    """Its MixMonitorID: a pointer printed as text. It can come again after a stop."""
+    part: str
+    """The part's file name, without its folder."""
+    started_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An audible stretch has begun, and the look saw its monitor and its file."""
+
+    monitor: Monitor
+    asked_us: int
+    answered_us: int
+
+    @property
+    def offset_us(self) -> int:
+        """Where in the part the stretch begins: 0 for a monitor of its own."""
+        return max(0, self.answered_us - self.monitor.started_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An audible stretch has ended, and the look saw that nothing records it any more."""
+
+    asked_us: int
+    answered_us: int
+    proof: str
+    """What the look saw, in a few words, for the ledger."""
+    monitor: Monitor | None = None
+    """The monitor that stays on the channel, muted (method `mute`)."""

@@ -1,0 +1,297 @@
+"""Where every instant of a call lies in the joined file, to the sample; it never reads audio.
+
+A recording's file time begins at `opened_us`. Each part is placed at the time of its own start's
+answer, never after the sum of what came before: sums drift (218 ms in 100 s, asterisk-facts.md).
+What no part fills is the gap, so a gap's place is exact and no open audio is lost to it.
+
+`silence` is that layout as it is. `skip` is the same layout with its gaps and shortfalls folded to
+nothing: they stay in the list as spans of zero samples, so the way back to call time is exact.
+A shortfall is folded too, because the file that Asterisk wrote had not grown there either.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from turnrec.core.policy import PauseBehavior, PauseMethod
+from turnrec.core.timeline_input import Gap, Segment, TimelineError, check
+
+__all__ = ["Gap", "Layout", "Segment", "Span", "SpanKind", "TimelineError", "lay_out"]
+
+TOLERANCE_US: Final = 60_000
+"""How far a part's length may be from its segment's: three packets of 20 ms. Measured were -2 to
++16 ms at a boundary, one packet of jitter on each side comes on top. A part shorter than that has
+a shortfall; one longer than that is cut at its segment's end, for what follows may be a pause."""
+CLOCK_SKEW_PPM: Final = 100
+"""A part's clock is the caller's RTP clock: 100 ppm is a poor crystal's, 0.36 s in an hour. The
+tolerance grows by it, or an hour without a pause would be told short."""
+MARGIN_US: Final = 40_000
+"""Method mute: how far into the muted zeros a stretch reaches, for 20 ms of jitter at each end."""
+PLACEMENT_US: Final = 20_000
+"""How well a part's place is known: the file tracks the wall clock to 20 ms."""
+
+_SECOND_US: Final = 1_000_000
+
+
+class SpanKind(enum.StrEnum):
+    """What a span of the file is."""
+
+    SEGMENT = "segment"
+    GAP = "gap"
+    """No monitor ran. Without sources it is a seam: nobody held the recorder, one monitor had
+    ended (or none begun) and the next did not write yet."""
+    SHORTFALL = "shortfall"
+    """A monitor ran and its part holds nothing: no RTP came, or the part is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stretch of the file and of the call. In `skip` only segments have samples."""
+
+    kind: SpanKind
+    start_sample: int
+    samples: int
+    begin_us: int
+    end_us: int
+    segment: int | None = None
+    part: str | None = None
+    part_start_sample: int = 0
+    part_samples: int = 0
+    """How many samples the part gives; the rest of a segment's `samples` is padding (zeros)."""
+    excess_samples: int = 0
+    """How many samples the part holds beyond the ones used (method segment)."""
+    sources: tuple[str, ...] = ()
+    node: str | None = None
+    uncertainty_us: int = PLACEMENT_US
+    """How far from `begin_us` and `end_us` the truth may be. Audio of a segment with a shortfall
+    may lie anywhere in it: when the file stopped growing is not written anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The spans of one file, in order, without hole or overlap, and the maps between times."""
+
+    rate_hz: int
+    behavior: PauseBehavior
+    spans: tuple[Span, ...]
+    samples: int
+
+    @property
+    def audible_samples(self) -> int:
+        """How many samples of the file come from parts."""
+        return sum(span.part_samples for span in self.spans)
+
+    def file_time_us(self, call_us: int) -> int | None:
+        """The place of a call instant in the file, from its beginning.
+
+        None: the file has no such place (before it, after it, or folded away by `skip`).
+        """
+        index = bisect_right(self.spans, call_us, key=lambda span: span.begin_us) - 1
+        if index < 0:
+            return None
+        span = self.spans[index]
+        if call_us >= span.end_us or span.samples == 0:
+            return None
+        return _duration_us(span.start_sample, self.rate_hz) + call_us - span.begin_us
+
+    def call_time_us(self, sample: int) -> int:
+        """The call instant of a sample of the file.
+
+        Raises:
+            TimelineError: the file has no such sample.
+        """
+        if not 0 <= sample < self.samples:
+            raise TimelineError(f"no sample {sample} in a file of {self.samples}")
+        index = bisect_right(self.spans, sample, key=lambda span: span.start_sample) - 1
+        span = self.spans[index]
+        return span.begin_us + _duration_us(sample - span.start_sample, self.rate_hz)
+
+
+def lay_out(
+    *,
+    opened_us: int,
+    closed_us: int,
+    segments: Sequence[Segment],
+    gaps: Sequence[Gap],
+    part_samples: Mapping[str, int],
+    rate_hz: int,
+    behavior: PauseBehavior,
+    method: PauseMethod = PauseMethod.SEGMENT,
+) -> Layout:
+    """Place segments and gaps in a file. A lost part is one of 0 samples.
+
+    With method mute, segments may share a part, each at its `offset_us`. An end never seen is
+    taken to be the next thing known: the next gap, segment, or the close.
+
+    Raises:
+        TimelineError: the input contradicts itself.
+    """
+    if rate_hz <= 0:
+        raise TimelineError(f"a file cannot have {rate_hz} samples a second")
+    bounds = check(opened_us, closed_us, segments, gaps, part_samples, method)
+    *before, after = bounds.gaps_by_hole
+    clock = _Clock(opened_us, rate_hz)
+    stretches = _stretches(clock, segments, bounds.ends_us, part_samples, method)
+    spans: list[Span] = []
+    position = 0
+    for stretch, named in zip(stretches, before, strict=True):
+        spans += _hole(clock, position, stretch.start, named)
+        spans += _audible(clock, stretch)
+        position = stretch.end
+    spans += _hole(clock, position, max(position, clock.sample(closed_us)), after)
+    if behavior is PauseBehavior.SKIP:
+        spans = list(_folded(spans))
+    return Layout(rate_hz, behavior, tuple(spans), sum(span.samples for span in spans))
+
+
+# ------------------------------------------------------------------ placing
+
+
+def _duration_us(samples: int, rate_hz: int) -> int:
+    return (samples * _SECOND_US + rate_hz // 2) // rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    opened_us: int
+    rate_hz: int
+
+    def samples(self, duration_us: int) -> int:
+        return (duration_us * self.rate_hz + _SECOND_US // 2) // _SECOND_US
+
+    def sample(self, call_us: int) -> int:
+        return self.samples(call_us - self.opened_us)
+
+    def call_us(self, sample: int) -> int:
+        return self.opened_us + _duration_us(sample, self.rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A segment's place in the `silence` file: audio, then padding or shortfall up to `end`."""
+
+    segment: Segment
+    start: int
+    part_start: int
+    audio: int
+    end: int
+    excess: int
+    short: bool
+    uncertainty_us: int
+
+
+def _stretches(
+    clock: _Clock,
+    segments: Sequence[Segment],
+    ends_us: Sequence[int],
+    part_samples: Mapping[str, int],
+    method: PauseMethod,
+) -> Iterator[_Stretch]:
+    previous: _Stretch | None = None
+    followings = (*segments, None)[1:]
+    for segment, ended_us, following in zip(segments, ends_us, followings, strict=True):
+        start, claimed = clock.sample(segment.began_us), clock.sample(ended_us)
+        held = part_samples[segment.part]
+        skew_us = (ended_us - segment.began_us) * CLOCK_SKEW_PPM // _SECOND_US
+        tolerance = clock.samples(TOLERANCE_US + skew_us)
+        if method is PauseMethod.MUTE:
+            lead, part = _of_shared_part(clock, segment, claimed - start, held, previous, following)
+            start -= lead
+        else:
+            part = range(held if start + held <= claimed + tolerance else claimed - start)
+        audio = len(part)
+        if following is not None:
+            audio = min(audio, clock.sample(following.began_us) - start)
+        end = max(start + audio, claimed)
+        missing = end - start - audio
+        excess = held - audio if method is PauseMethod.SEGMENT else 0
+        previous = _Stretch(
+            segment,
+            start,
+            part.start,
+            audio,
+            end,
+            excess,
+            short=missing > tolerance,
+            uncertainty_us=PLACEMENT_US + _duration_us(max(missing, excess), clock.rate_hz),
+        )
+        yield previous
+
+
+def _of_shared_part(
+    clock: _Clock,
+    segment: Segment,
+    claimed: int,
+    held: int,
+    previous: _Stretch | None,
+    following: Segment | None,
+) -> tuple[int, range]:
+    """By how many samples a muted part's stretch begins early, and which samples it takes.
+
+    The margins are open audio or the zeros that the mute wrote; no sample is taken twice.
+    """
+    margin = clock.samples(MARGIN_US)
+    offset = clock.samples(segment.offset_us)
+    free = clock.sample(segment.began_us) - (0 if previous is None else previous.end)
+    lead = min(margin, offset, free)
+    stop = min(held, offset + claimed + margin)
+    if previous is not None and previous.segment.part == segment.part:
+        lead = min(lead, offset - previous.part_start - previous.audio)
+    if following is not None and following.part == segment.part:
+        stop = min(stop, clock.samples(following.offset_us))
+    part = range(offset - lead, stop)
+    return (lead if part else 0), part
+
+
+def _span(clock: _Clock, kind: SpanKind, start: int, end: int) -> Span:
+    return Span(kind, start, end - start, clock.call_us(start), clock.call_us(end))
+
+
+def _audible(clock: _Clock, stretch: _Stretch) -> Iterator[Span]:
+    audio_end = stretch.start + stretch.audio
+    segment_end = audio_end if stretch.short else stretch.end
+    if segment_end > stretch.start or stretch.excess:
+        yield replace(
+            _span(clock, SpanKind.SEGMENT, stretch.start, segment_end),
+            segment=stretch.segment.number,
+            part=stretch.segment.part,
+            part_start_sample=stretch.part_start,
+            part_samples=stretch.audio,
+            excess_samples=stretch.excess,
+            uncertainty_us=stretch.uncertainty_us,
+        )
+    if stretch.short:
+        yield replace(
+            _span(clock, SpanKind.SHORTFALL, segment_end, stretch.end),
+            segment=stretch.segment.number,
+            part=stretch.segment.part,
+            uncertainty_us=stretch.uncertainty_us,
+        )
+
+
+def _hole(clock: _Clock, start: int, end: int, gaps: Sequence[Gap]) -> Iterator[Span]:
+    """The spans of the hole between two segments: each named gap reaches to the next one.
+
+    What lies around the gaps (the guard, a loss before it was noticed) belongs to them. A named
+    gap is listed even where the parts leave it no sample.
+    """
+    if not gaps and start < end:
+        yield _span(clock, SpanKind.GAP, start, end)
+    for index, gap in enumerate(gaps):
+        until = end
+        if index + 1 < len(gaps):
+            until = min(end, max(start, clock.sample(gaps[index + 1].began_us)))
+        yield replace(_span(clock, SpanKind.GAP, start, until), sources=gap.sources, node=gap.node)
+        start = until
+
+
+def _folded(spans: Iterable[Span]) -> Iterator[Span]:
+    position = 0
+    for span in spans:
+        samples = span.samples if span.kind is SpanKind.SEGMENT else 0
+        yield replace(span, start_sample=position, samples=samples)
+        position += samples

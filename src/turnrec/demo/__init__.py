@@ -1,0 +1,1 @@
+"""`turnrec demo`: one real call to the sample bot, shown live and checked afterwards."""

@@ -1,0 +1,80 @@
+"""Calls and recordings as plain JSON, the one shape that CLI and API show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from turnrec.core.call import Call
+from turnrec.core.entry import JSON
+from turnrec.ledger.views import CallRecord, RecordingRecord
+
+
+def describe_call(call: Call) -> dict[str, JSON]:
+    """A live call."""
+    recording = call.recording
+    return {
+        "id": call.id,
+        "uniqueid": call.uniqueid,
+        "external_id": call.external_id,
+        "channel": call.channel,
+        "bot": call.bot.name,
+        "started": instant(call.started_us),
+        "ended": None,
+        "state": call.recorder.state.value,
+        "holds": sorted(hold.value for hold in call.recorder.holds),
+        "node": None if call.turn is None else call.turn.node.name,
+        "turn": None if call.turn is None else call.turn.number,
+        "recording": None if recording is None else recording.id,
+        "unconfirmed_monitors": len(call.suspects),
+    }
+
+
+def describe_past_call(record: CallRecord) -> dict[str, JSON]:
+    """A call as the ledger holds it."""
+    return {
+        "id": record.call_id,
+        "uniqueid": record.uniqueid,
+        "external_id": record.external_id,
+        "channel": record.channel,
+        "bot": record.bot,
+        "started": instant(record.started_us),
+        "ended": instant(record.ended_us),
+        "state": None if record.state is None else record.state.value,
+        "holds": [hold.value for hold in record.holds],
+        "node": record.node,
+        "turn": record.turn,
+    }
+
+
+def describe_recording(record: RecordingRecord, folder: Path) -> dict[str, JSON]:
+    """A recording as the ledger holds it."""
+    samples, rate_hz = record.samples, record.rate_hz
+    return {
+        "id": record.recording_id,
+        "call": record.call_id,
+        "bot": record.bot,
+        "opened": instant(record.opened_us),
+        "closed": instant(record.closed_us),
+        "status": record.status.value,
+        "file": None if record.file is None else str(folder / record.file),
+        "duration_s": samples / rate_hz if samples is not None and rate_hz else None,
+        "sha256": record.sha256,
+        "segments": len(record.segments),
+        "gaps": [
+            {
+                "began": instant(gap.began_us),
+                "ended": instant(gap.ended_us),
+                "holds": [hold.value for hold in gap.holds],
+                "node": gap.node,
+            }
+            for gap in record.gaps
+        ],
+    }
+
+
+def instant(at_us: int | None) -> str | None:
+    """An instant as ISO 8601 in UTC, to the millisecond."""
+    if at_us is None:
+        return None
+    return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="milliseconds")

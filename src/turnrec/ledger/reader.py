@@ -1,0 +1,201 @@
+"""Reads the ledger, each read in a thread and a transaction of its own; it never writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import URL, ColumnElement, Connection, Table, exists, or_, select
+
+from turnrec.core.entry import Entry
+from turnrec.ledger.chain import ChainReport, Walk
+from turnrec.ledger.engine import READERS, parse_url, place, reader_engine
+from turnrec.ledger.entries import WrittenEntry, from_columns
+from turnrec.ledger.errors import explain
+from turnrec.ledger.projections import call_from_row, recording_from_row
+from turnrec.ledger.queries import all_entries, fetch
+from turnrec.ledger.schema import calls, entries, recordings
+from turnrec.ledger.views import TIMELINE_KINDS, CallRecord, RecordingRecord, timeline
+
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+
+class LedgerReader:
+    """Answers from what is committed when a question is asked.
+
+    Every method raises LedgerError where the database can't be read.
+    """
+
+    def __init__(self, url: str | URL, *, busy_timeout_ms: int = 1000) -> None:
+        """Read the ledger at `url`, be it open for writing elsewhere or not."""
+        parsed = parse_url(url)
+        self._where = place(parsed)
+        self._reading = reader_engine(parsed, busy_timeout_ms=busy_timeout_ms)
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-reader")
+
+    async def close(self) -> None:
+        """Let running reads end, and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._reading.dispose()
+
+    async def call(self, call_id: str) -> CallRecord | None:
+        """Return the call with this id of ours."""
+        found = await self._in_thread(_calls, [calls.c.call_id == call_id], 1)
+        return found[0] if found else None
+
+    async def calls(
+        self, *, live: bool | None = None, limit: int = 50, before: str | None = None
+    ) -> tuple[CallRecord, ...]:
+        """Return calls, the newest first; `before` is the last call_id of the page before."""
+        where: list[ColumnElement[bool]] = []
+        if live is not None:
+            where.append(calls.c.ended_us.is_(None) if live else calls.c.ended_us.is_not(None))
+        if before is not None:
+            where.append(_older(calls, calls.c.call_id, before))
+        return await self._in_thread(_calls, where, limit)
+
+    async def find_call(self, name: str) -> CallRecord | None:
+        """Return the newest call with this uniqueid or external id."""
+        named = or_(calls.c.uniqueid == name, calls.c.external_id == name)
+        found = await self._in_thread(_calls, [named], 1)
+        return found[0] if found else None
+
+    async def recording(self, recording_id: str) -> RecordingRecord | None:
+        """Return the recording with this id, with its segments and gaps."""
+        is_it = recordings.c.recording_id == recording_id
+        found = await self._in_thread(_recordings, [is_it], 1)
+        return found[0] if found else None
+
+    async def recordings(
+        self,
+        *,
+        call_id: str | None = None,
+        bot: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> tuple[RecordingRecord, ...]:
+        """Return recordings, the newest first; `before` is the page before's last recording_id."""
+        where: list[ColumnElement[bool]] = []
+        if call_id is not None:
+            where.append(recordings.c.call_id == call_id)
+        if bot is not None:
+            where.append(recordings.c.bot == bot)
+        if before is not None:
+            where.append(_older(recordings, recordings.c.recording_id, before))
+        return await self._in_thread(_recordings, where, limit)
+
+    async def unclosed_recordings(self) -> tuple[RecordingRecord, ...]:
+        """Return the recordings that no entry has closed, the newest first."""
+        return await self._in_thread(_recordings, [recordings.c.closed_us.is_(None)], None)
+
+    async def entries(
+        self,
+        *,
+        call_id: str | None = None,
+        recording_id: str | None = None,
+        after_seq: int = 0,
+        limit: int | None = 1000,
+    ) -> tuple[WrittenEntry, ...]:
+        """Return entries in order, from the one after `after_seq` on."""
+        where = [entries.c.seq > after_seq]
+        if call_id is not None:
+            where.append(entries.c.call_id == call_id)
+        if recording_id is not None:
+            where.append(entries.c.recording_id == recording_id)
+        return await self._in_thread(_entries, where, limit)
+
+    async def open_history(self, call_id: str) -> tuple[WrittenEntry, ...]:
+        """Return all entries of a call that has not ended; none if it has, or isn't known."""
+        return await self._in_thread(_open_history, call_id)
+
+    async def verify_chain(self) -> ChainReport:
+        """Walk all entries and report whether they are chained as they were written.
+
+        What is appended meanwhile is walked too. It says nothing of the time before a chain was
+        written anew as a whole: that takes a head that was kept elsewhere.
+        """
+        return await self._in_thread(_verify)
+
+    async def _in_thread(
+        self,
+        read: Callable[Concatenate[Connection, _Arguments], _Result],
+        *arguments: _Arguments.args,
+        **options: _Arguments.kwargs,
+    ) -> _Result:
+        def run() -> _Result:
+            try:
+                with self._reading.connect() as connection:
+                    return read(connection, *arguments, **options)
+            except Exception as error:
+                raise explain(error, self._where) from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+
+# ------------------------------------------------------------------ what runs in the threads
+
+
+def _older(table: Table, key: ColumnElement[str], before: str) -> ColumnElement[bool]:
+    cursor = select(table.c.first_seq).where(key == before).scalar_subquery()
+    return table.c.first_seq < cursor
+
+
+def _calls(
+    connection: Connection, where: Iterable[ColumnElement[bool]], limit: int
+) -> tuple[CallRecord, ...]:
+    query = select(calls).where(*where).order_by(calls.c.first_seq.desc()).limit(limit)
+    return tuple(call_from_row(row) for row in fetch(connection, query))
+
+
+def _recordings(
+    connection: Connection, where: Iterable[ColumnElement[bool]], limit: int | None
+) -> tuple[RecordingRecord, ...]:
+    query = select(recordings).where(*where).order_by(recordings.c.first_seq.desc()).limit(limit)
+    found = [recording_from_row(row) for row in fetch(connection, query)]
+    histories: defaultdict[str | None, list[Entry]] = defaultdict(list)
+    their_timelines = (
+        select(entries)
+        .where(
+            entries.c.recording_id.in_(record.recording_id for record in found),
+            entries.c.kind.in_(kind.value for kind in TIMELINE_KINDS),
+        )
+        .order_by(entries.c.seq)
+    )
+    for row in fetch(connection, their_timelines):
+        entry = from_columns(row)
+        histories[entry.recording_id].append(entry)
+    return tuple(_with_timeline(record, histories[record.recording_id]) for record in found)
+
+
+def _with_timeline(record: RecordingRecord, history: Iterable[Entry]) -> RecordingRecord:
+    segments, gaps = timeline(history)
+    return replace(record, segments=segments, gaps=gaps)
+
+
+def _entries(
+    connection: Connection, where: Iterable[ColumnElement[bool]], limit: int | None
+) -> tuple[WrittenEntry, ...]:
+    query = select(entries).where(*where).order_by(entries.c.seq).limit(limit)
+    return tuple(
+        WrittenEntry(row["seq"], from_columns(row), row["prev_hash"], row["hash"])
+        for row in fetch(connection, query)
+    )
+
+
+def _open_history(connection: Connection, call_id: str) -> tuple[WrittenEntry, ...]:
+    is_live = exists().where(calls.c.call_id == call_id, calls.c.ended_us.is_(None))
+    return _entries(connection, [entries.c.call_id == call_id, is_live], None)
+
+
+def _verify(connection: Connection) -> ChainReport:
+    walk = Walk()
+    for rows in all_entries(connection):
+        walk.over(rows)
+        # Each chunk in a transaction of its own: a long one would keep SQLite's WAL growing.
+        connection.rollback()
+    return walk.report()

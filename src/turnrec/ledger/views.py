@@ -1,0 +1,202 @@
+"""What a reader gets to see of calls and recordings, as values; it reads no database.
+
+Segments and gaps are worked out from a recording's entries, and divide its time without a rest.
+Each boundary is drawn against us: a segment reaches from when its start was asked to when its end
+was proven, so a gap is only what was certainly not captured.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from turnrec.core.entry import INT64_MAX, Entry, EntryKind
+from turnrec.core.recorder import Source, State
+from turnrec.ledger.entries import storable
+
+
+class RecordingStatus(enum.StrEnum):
+    """Where a recording is."""
+
+    RECORDING = "recording"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        return self in (RecordingStatus.DONE, RecordingStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call, as its entries have left it."""
+
+    call_id: str
+    first_seq: int
+    """The number of the entry that first named it: what calls are ordered by."""
+    started_us: int
+    uniqueid: str | None = None
+    bot: str | None = None
+    external_id: str | None = None
+    channel: str | None = None
+    ended_us: int | None = None
+    state: State | None = None
+    holds: tuple[Source, ...] = ()
+    node: str | None = None
+    turn: int | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether no end of it has been seen."""
+        return self.ended_us is None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An audible stretch: one monitor's life, one part file."""
+
+    number: int
+    part: str | None
+    began_us: int
+    """When its start was asked."""
+    ended_us: int | None
+    """When its end was proven; None while it runs."""
+    offset_us: int
+    """`began_us`, from the first segment's on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch that was not recorded, and what began it."""
+
+    began_us: int
+    ended_us: int | None
+    """None while it lasts."""
+    holds: tuple[Source, ...]
+    """Who held the recorder when it began; nobody where only the party changed."""
+    node: str | None
+    turn: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRecord:
+    """One recording, as its entries have left it."""
+
+    recording_id: str
+    first_seq: int
+    """The number of the entry that first named it: what recordings are ordered by."""
+    opened_us: int
+    call_id: str | None = None
+    bot: str | None = None
+    closed_us: int | None = None
+    status: RecordingStatus = RecordingStatus.PAUSED
+    file: str | None = None
+    samples: int | None = None
+    rate_hz: int | None = None
+    sha256: str | None = None
+    segments: tuple[Segment, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+# ------------------------------------------------------------------ reading details
+
+
+def detail_text(entry: Entry, key: str) -> str | None:
+    """Return a text of `entry.detail` as a database can hold it; None if there is none."""
+    value = entry.detail.get(key)
+    return storable(value) if isinstance(value, str) else None
+
+
+def detail_int(entry: Entry, key: str) -> int | None:
+    """Return a number of `entry.detail` that a database can hold; None if there is none."""
+    value = entry.detail.get(key)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64_MAX:
+        return value
+    return None
+
+
+# ------------------------------------------------------------------ segments and gaps
+
+TIMELINE_KINDS: Final = (
+    EntryKind.RECORDING_OPENED,
+    EntryKind.SEGMENT_BEGAN,
+    EntryKind.SEGMENT_ENDED,
+    EntryKind.MONITOR_LOST,
+    EntryKind.ACTION_DONE,
+    EntryKind.ACTION_FAILED,
+    EntryKind.RECORDING_CLOSED,
+)
+"""The kinds that `timeline` reads."""
+
+
+def timeline(entries: Iterable[Entry]) -> tuple[tuple[Segment, ...], tuple[Gap, ...]]:
+    """Return the segments and gaps that one recording's entries, in order, come to."""
+    walk = _Timeline()
+    for entry in entries:
+        walk.over(entry)
+    return tuple(walk.segments), tuple(walk.gaps)
+
+
+class _Timeline:
+    """Goes through one recording's entries; at most one segment or gap is open at a time."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.gaps: list[Gap] = []
+
+    def over(self, entry: Entry) -> None:
+        match entry.kind:
+            case EntryKind.RECORDING_OPENED:
+                self._open_gap(entry.at_us, entry)
+            case EntryKind.SEGMENT_BEGAN:
+                self._begin_segment(entry)
+            case EntryKind.SEGMENT_ENDED | EntryKind.MONITOR_LOST:
+                self._end_segment(entry)
+            case EntryKind.ACTION_DONE | EntryKind.ACTION_FAILED:
+                self._explain_gap(entry)
+            case EntryKind.RECORDING_CLOSED:
+                self._end_segment(entry)
+                self._close_gap(entry.at_us)
+
+    def _begin_segment(self, entry: Entry) -> None:
+        began_us = detail_int(entry, "asked_us") or entry.at_us
+        # A segment whose end nobody noted ended at the latest when the next one began.
+        self._end_segment(entry, began_us)
+        self._close_gap(began_us)
+        first_us = self.segments[0].began_us if self.segments else began_us
+        self.segments.append(
+            Segment(
+                number=detail_int(entry, "number") or len(self.segments) + 1,
+                part=detail_text(entry, "part"),
+                began_us=began_us,
+                ended_us=None,
+                offset_us=began_us - first_us,
+            )
+        )
+
+    def _end_segment(self, entry: Entry, ended_us: int | None = None) -> None:
+        if not self.segments or self.segments[-1].ended_us is not None:
+            return
+        if ended_us is None:
+            ended_us = detail_int(entry, "answered_us") or entry.at_us
+        self.segments[-1] = replace(self.segments[-1], ended_us=ended_us)
+        self._open_gap(ended_us, entry)
+
+    def _open_gap(self, began_us: int, entry: Entry) -> None:
+        self.gaps.append(Gap(began_us, None, entry.holds, entry.node, entry.turn))
+
+    def _explain_gap(self, entry: Entry) -> None:
+        # The recorder changes only once its segment's end is proven: the holds come afterwards.
+        if self.gaps and self.gaps[-1].ended_us is None and not self.gaps[-1].holds:
+            self.gaps[-1] = replace(self.gaps[-1], holds=entry.holds)
+
+    def _close_gap(self, ended_us: int) -> None:
+        if not self.gaps or self.gaps[-1].ended_us is not None:
+            return
+        gap = self.gaps.pop()
+        if gap.began_us < ended_us:
+            self.gaps.append(replace(gap, ended_us=ended_us))

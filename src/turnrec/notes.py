@@ -1,0 +1,158 @@
+"""What the main path enters into the ledger, in the ledger's words; it decides nothing.
+
+Entries are queued and written behind the call's back (`Journal`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from turnrec.core.call import Call, ClosedRecording, FinishedRecording
+from turnrec.core.entry import JSON, OK, Entry, EntryKind, Origin
+from turnrec.core.errors import AsteriskUnreachableError, TurnrecError
+from turnrec.core.recorder import Command, Source
+from turnrec.ports import Driver, Journal, Path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """One request on one call while it is carried out."""
+
+    call: Call
+    path: Path | None
+    origin: Origin
+    actor: str | None = None
+    overrun: Callable[[], bool] = lambda: False
+    command: Command | None = None
+    notice: TurnrecError | None = None
+    effects_done: int = 0
+    ended_us: int | None = None
+    """When this request ended a segment."""
+    established: bool = False
+    """Whether this request has found out what runs on the channel."""
+
+    @property
+    def driver(self) -> Driver:
+        """The way to the channel.
+
+        Raises:
+            AsteriskUnreachableError: the channel is gone.
+        """
+        if self.path is None:
+            raise AsteriskUnreachableError("the channel is gone")
+        return self.path.driver(self.call.bot.pause_method)
+
+
+class Notes:
+    """Writes entries about calls."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], int]) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    def note(
+        self,
+        job: Job,
+        kind: EntryKind,
+        *,
+        source: Source | None = None,
+        result: str = OK,
+        detail: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Append an entry about this job; it is written behind the call's back."""
+        call, command = job.call, job.command
+        self._journal.append(
+            Entry(
+                kind=kind,
+                at_us=self._clock(),
+                call_id=call.id,
+                uniqueid=call.uniqueid,
+                recording_id=None if call.recording is None else call.recording.id,
+                source=source if command is None else command.source,
+                actor=job.actor,
+                origin=job.origin,
+                action=None if command is None else command.action,
+                node=node_of(call),
+                turn=None if call.turn is None else call.turn.number,
+                state=call.recorder.state,
+                holds=tuple(sorted(call.recorder.holds)),
+                result=result,
+                detail=detail or {},
+            )
+        )
+
+    def alarm(
+        self, call: Call | None, alarm_id: str, sentence: str, *, uniqueid: str | None = None
+    ) -> None:
+        """Wake somebody: a line in the log and an entry in the ledger."""
+        logger.error("alarm %s: %s", alarm_id, sentence, extra={"uniqueid": uniqueid})
+        self._journal.append(
+            Entry(
+                kind=EntryKind.ALARM,
+                at_us=self._clock(),
+                call_id=None if call is None else call.id,
+                uniqueid=uniqueid if call is None else call.uniqueid,
+                recording_id=None if call is None or call.recording is None else call.recording.id,
+                node=None if call is None else node_of(call),
+                state=None if call is None else call.recorder.state,
+                holds=() if call is None else tuple(sorted(call.recorder.holds)),
+                result=alarm_id,
+                detail={"sentence": sentence},
+            )
+        )
+
+    def refused_at_the_door(
+        self, error: TurnrecError, uniqueid: str, origin: Origin, actor: str | None
+    ) -> None:
+        """Enter a request that reached no recorder."""
+        logger.warning("request on channel %s: %s", uniqueid, error)
+        self._journal.append(
+            Entry(
+                kind=EntryKind.ACTION_REFUSED,
+                at_us=self._clock(),
+                uniqueid=uniqueid,
+                actor=actor,
+                origin=origin,
+                result=error.id,
+            )
+        )
+
+    def recovered(self, job: Job) -> None:
+        """Enter that a crash lost entries, and what of them could be told again."""
+        lost, job.call.recovered = job.call.recovered, []
+        if not lost:
+            return
+        kinds: list[JSON] = [one.kind.value for one in lost]
+        self.note(job, EntryKind.ENTRY_LOST, detail={"count": len(lost), "kinds": kinds})
+        for one in lost:
+            self.note(job, one.kind, detail={**one.detail, "recovered": True})
+
+    def recording_closed(
+        self, finished: FinishedRecording, closed: ClosedRecording, uniqueid: str, origin: Origin
+    ) -> None:
+        """Enter what became of a recording."""
+        self._journal.append(
+            Entry(
+                kind=EntryKind.RECORDING_CLOSED,
+                at_us=self._clock(),
+                call_id=finished.call_id,
+                uniqueid=uniqueid,
+                recording_id=finished.id,
+                origin=origin,
+                result=OK if closed.ok else "recording-failed",
+                detail=closed.detail,
+            )
+        )
+
+    async def make_durable(self) -> bool:
+        """Wait until everything entered so far would survive a crash; False if it can't be."""
+        return await self._journal.make_durable()
+
+
+def node_of(call: Call) -> str | None:
+    """The node of a call's turn."""
+    return None if call.turn is None else call.turn.node.name

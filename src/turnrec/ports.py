@@ -1,0 +1,121 @@
+"""What the main path asks of the world, as Protocols; no implementation lives here.
+
+`turnrec.asterisk` and `turnrec.recordings` satisfy them without knowing them; `turnrec.service`
+puts the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from turnrec.core.call import Call, ClosedRecording, FinishedRecording
+from turnrec.core.entry import Entry
+from turnrec.core.monitor import Begun, Ended, Monitor
+from turnrec.core.policy import Flow, PauseMethod
+
+
+class Driver(Protocol):
+    """Carries out a recorder's effects on one channel, and looks whether they are true.
+
+    Every method raises `UnansweredError` when the outcome isn't known, and
+    `AsteriskUnreachableError` when nothing was sent.
+    """
+
+    async def begin(self, part: str, running: Monitor | None, guard_ms: int) -> Begun:
+        """Begin an audible stretch after the guard, by a new monitor or by unmuting `running`.
+
+        Raises:
+            SegmentNotStartedError, MonitorLostError: it didn't begin.
+        """
+
+    async def end(self, monitor: Monitor) -> Ended:
+        """End an audible stretch.
+
+        Raises:
+            MonitorStillRunsError, MonitorLostError: that it ended can't be confirmed.
+        """
+
+    async def finish(self, monitor: Monitor) -> Ended:
+        """End the monitor itself.
+
+        Raises:
+            MonitorStillRunsError: that it ended can't be confirmed.
+        """
+
+    async def settle(self, monitor: Monitor) -> Ended:
+        """End a monitor that may have ended already; never a stranger's under the same ID.
+
+        Raises:
+            MonitorStillRunsError: that it ended can't be confirmed.
+        """
+
+    async def look(self, monitor: Monitor) -> None:
+        """Look that the monitor runs.
+
+        Raises:
+            MonitorLostError: it doesn't.
+        """
+
+    async def running(self) -> Monitor | None:
+        """The monitor of ours that the channel's own variables name, if it runs."""
+
+
+class Path(Protocol):
+    """A channel, and the way in by which it is reached now (its AGI session, or AMI)."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+
+    @property
+    def uniqueid(self) -> str:
+        """The channel's uniqueid."""
+
+    @property
+    def is_dialplan(self) -> bool:
+        """Whether the channel's own dialplan waits for the answer, and fails closed without."""
+
+    def driver(self, method: PauseMethod) -> Driver:
+        """The driver for a pause method."""
+
+    async def read(self, *names: str) -> dict[str, str]:
+        """The channel's variables; empty if unset."""
+
+    async def publish(self, variables: Mapping[str, str]) -> None:
+        """Set variables of ours on the channel."""
+
+
+class Journal(Protocol):
+    """The ledger, as far as the main path writes it."""
+
+    def append(self, entry: Entry) -> None:
+        """Take an entry. Never waits for a disk: a pause must not. Never raises."""
+
+    async def make_durable(self) -> bool:
+        """Wait until everything taken so far would survive a crash; False if it can't be."""
+
+
+class Recordings(Protocol):
+    """What turns parts into files."""
+
+    async def close(self, recording: FinishedRecording) -> ClosedRecording:
+        """Join and check a recording. Never raises: a failure is an outcome."""
+
+    async def discard(self, recording_id: str) -> None:
+        """Delete the parts of a verified file. Never raises: what stays is only disk space."""
+
+
+class FlowSource(Protocol):
+    """Where the current flow comes from."""
+
+    @property
+    def flow(self) -> Flow:
+        """The flow that new calls get."""
+
+
+class Memory(Protocol):
+    """What knows of calls that this process has not begun."""
+
+    async def revive(self, path: Path) -> Call | None:
+        """Rebuild the call on this channel after a restart; None if it is none of ours."""

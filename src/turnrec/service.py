@@ -1,0 +1,216 @@
+"""Puts turnrec together from its settings, starts it, and ends it in order.
+
+The one place that knows every part. It decides nothing of what is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path, PurePosixPath
+
+from ulid import ULID
+
+from turnrec import __version__
+from turnrec.answer import Status
+from turnrec.asterisk.agi import AgiServer
+from turnrec.asterisk.ami import AmiClient
+from turnrec.asterisk.ami_settings import AmiSettings
+from turnrec.asterisk.paths import Ways
+from turnrec.asterisk.spool import Spool
+from turnrec.calls import Asker, Calls
+from turnrec.clock import SteadyClock
+from turnrec.core.entry import JSON, Entry, EntryKind, Origin
+from turnrec.core.errors import UnknownCallError
+from turnrec.core.policy import Action
+from turnrec.core.recorder import Source
+from turnrec.describe import describe_call, describe_past_call, describe_recording
+from turnrec.dialplan import Door
+from turnrec.flow import FlowFile
+from turnrec.ledger.errors import LedgerError
+from turnrec.ledger.store import Ledger
+from turnrec.memory import LedgerMemory
+from turnrec.recordings.closer import Closer
+from turnrec.settings import AsteriskSettings, Settings
+from turnrec.watch import Watch
+from turnrec.web.control import ControlServer
+
+logger = logging.getLogger(__name__)
+
+_DURABLE_WITHIN_S = 30.0
+
+
+class LedgerJournal:
+    """The ledger as the main path sees it: it takes everything and never raises."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def append(self, entry: Entry) -> None:
+        """Queue an entry. One that finds no room is counted by the ledger and said aloud here."""
+        try:
+            self._ledger.append(entry)
+        except (LedgerError, TypeError, ValueError) as error:
+            logger.critical("the ledger could not take an entry (%s): %s", entry.kind, error)
+
+    async def make_durable(self) -> bool:
+        """Wait until everything taken so far is on disk."""
+        try:
+            await self._ledger.flush(timeout_s=_DURABLE_WITHIN_S)
+        except LedgerError as error:
+            logger.critical("the ledger is behind: %s", error)
+            return False
+        return True
+
+
+class Service:
+    """A running turnrec."""
+
+    def __init__(self, settings: Settings, *, make_ways: type[Ways] = Ways) -> None:
+        """Put it together. `make_ways` is the one seam: how channels are reached."""
+        self._settings = settings
+        self.clock = SteadyClock()
+        recordings = settings.recordings
+        self.spool = Spool(recordings.spool_dir, PurePosixPath(str(recordings.asterisk_spool_dir)))
+        self.flow = FlowFile.load(settings.flow.path)
+        self.ledger = Ledger.open(settings.ledger.url.get_secret_value())
+        self.ami = AmiClient(ami_settings(settings.asterisk))
+        self.ways = make_ways(self.spool, self.clock, self.ami)
+        self._memory = LedgerMemory(self.ledger, self.flow, recordings.spool_dir)
+        self._closer = Closer(
+            recordings.spool_dir,
+            recordings.dir,
+            self.spool.wait_closed,
+            keep_parts=recordings.keep_parts,
+        )
+        self._journal = LedgerJournal(self.ledger)
+        self.calls = Calls(
+            flow=self.flow,
+            journal=self._journal,
+            recordings=self._closer,
+            memory=self._memory,
+            clock=self.clock,
+            new_id=lambda: str(ULID()),
+            deadline_ms=settings.server.recorder_deadline_ms,
+        )
+        self._agi = AgiServer(
+            Door(self.calls, self.ways).routes, answer_timeout_ms=settings.server.agi_timeout_ms
+        )
+        self._watch = Watch(
+            self.calls,
+            self.ways,
+            self.ami,
+            self._memory,
+            interval_s=settings.sweep.interval_s,
+        )
+        self._control = ControlServer(self, settings.server.control_socket)
+
+    @property
+    def agi_port(self) -> int:
+        """Where it listens for FastAGI."""
+        return self._agi.port
+
+    @property
+    def recordings_dir(self) -> Path:
+        """Where the joined files lie."""
+        return self._settings.recordings.dir
+
+    async def start(self) -> None:
+        """Open everything; ready when it returns. AMI may come later: turns don't need it.
+
+        Raises:
+            OSError: a port, a socket or a folder can't be had.
+        """
+        recordings = self._settings.recordings
+        # Asterisk writes the spool, turnrec alone the joined files.
+        recordings.spool_dir.mkdir(mode=0o770, parents=True, exist_ok=True)
+        recordings.dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._note(EntryKind.SERVER_STARTED)
+        for finished, uniqueid in await self._memory.unfinished():
+            self.calls.finish_later(finished, uniqueid)
+        server = self._settings.server
+        await self._agi.listen(server.agi_host, server.agi_port)
+        await self._control.start()
+        self._watch.start()
+        if self._settings.asterisk.ami_enabled:
+            await self.ami.start()
+        logger.info("FastAGI on %s:%d", server.agi_host, self.agi_port)
+
+    async def stop(self) -> None:
+        """End in order. Running calls keep their state, and are taken up at the next start."""
+        await self._agi.close()
+        await self._watch.close()
+        await self.ami.close()
+        await self._control.stop()
+        await self.calls.settle()
+        self._note(EntryKind.SERVER_STOPPED)
+        self._closer.shut_down()
+        await self.ledger.close()
+
+    # -------------------------------------------------------------- what the socket asks
+
+    def status(self) -> dict[str, JSON]:
+        """How the parts are."""
+        return {
+            "version": __version__,
+            "agi_port": self.agi_port,
+            "agi_sessions": self._agi.session_count,
+            "ami_ready": self.ami.ready,
+            "asterisk_version": self.ways.asterisk_version,
+            "ledger_healthy": self.ledger.healthy,
+            "ledger_backlog": self.ledger.backlog,
+            "flow_sha256": self.flow.flow.sha256,
+            "live_calls": len(self.calls.live()),
+        }
+
+    async def list_calls(self, *, ended: bool, limit: int) -> list[dict[str, JSON]]:
+        """Live calls, and with `ended` past ones too, newest first."""
+        if not ended:
+            return [describe_call(call) for call in reversed(self.calls.live())][:limit]
+        await self.ledger.flush()
+        return [describe_past_call(record) for record in await self.ledger.calls(limit=limit)]
+
+    async def list_recordings(self, *, call_id: str | None, limit: int) -> list[dict[str, JSON]]:
+        """Recordings, newest first."""
+        await self.ledger.flush()
+        records = await self.ledger.recordings(call_id=call_id, limit=limit)
+        return [describe_recording(record, self.recordings_dir) for record in records]
+
+    async def act(self, call: str, action: Action, *, new: bool, actor: str) -> dict[str, JSON]:
+        """Carry out an operator's action on a live call, named by its id, uniqueid or external id.
+
+        Raises:
+            TurnrecError: it was refused, or could not be confirmed.
+        """
+        found = self.calls.search(call)
+        if found is None:
+            raise UnknownCallError(call[:64])
+        path = self.ways.by_ami(found.channel, found.uniqueid)
+        answer = await self.calls.act(
+            path, action, Source.OPERATOR, Asker(Origin.CLI, actor), new=new
+        )
+        if answer.error is not None and answer.status is not Status.OK:
+            raise answer.error
+        notice = None if answer.error is None else str(answer.error)
+        return describe_call(found) | {"notice": notice}
+
+    async def reload_flow(self) -> list[str]:
+        """Read the flow file anew; return its mistakes. With any, the old flow stays in force."""
+        result = await asyncio.to_thread(self.flow.reload)
+        return [str(mistake) for mistake in result.mistakes]
+
+    def _note(self, kind: EntryKind) -> None:
+        self._journal.append(Entry(kind=kind, at_us=self.clock(), origin=Origin.SERVER))
+
+
+def ami_settings(asterisk: AsteriskSettings) -> AmiSettings:
+    """The AMI client's settings. Without AMI they name an account that is never tried."""
+    secret = asterisk.ami_secret
+    return AmiSettings(
+        host=asterisk.ami_host,
+        port=asterisk.ami_port,
+        username=asterisk.ami_username,
+        secret="-" if secret is None else secret.get_secret_value(),
+        action_timeout_ms=asterisk.ami_timeout_ms,
+        event_classes=("system", "call", "user"),
+    )

@@ -1,0 +1,11 @@
+"""The nearest right spelling of a word that isn't known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` most likely meant; None if none is near."""
+    return next(iter(get_close_matches(word, list(known), n=1)), None)

@@ -1,0 +1,108 @@
+"""The AMI event daemon: what Asterisk tells without being asked, and what a sweep finds.
+
+A hang-up is heard three ways: by the handler on the channel (dialplan), by AMI's Hangup, and by
+the sweep, which compares the live calls with the channels that there are. Each alone suffices. It
+decides nothing: it tells `turnrec.calls`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from turnrec.asterisk.ami import AmiClient
+from turnrec.asterisk.ami_errors import AmiError
+from turnrec.asterisk.ami_message import AmiEvent
+from turnrec.asterisk.paths import Ways
+from turnrec.calls import Asker, Calls
+from turnrec.core.entry import Origin
+from turnrec.core.errors import TurnrecError
+from turnrec.memory import LedgerMemory
+
+logger = logging.getLogger(__name__)
+
+_LIST_TIMEOUT_MS = 5_000
+"""A list of hundreds of channels takes longer than one action."""
+
+
+class Watch:
+    """Keeps the live calls and Asterisk's channels in step."""
+
+    def __init__(
+        self, calls: Calls, ways: Ways, ami: AmiClient, memory: LedgerMemory, *, interval_s: float
+    ) -> None:
+        self._calls = calls
+        self._ways = ways
+        self._ami = ami
+        self._memory = memory
+        self._interval_s = interval_s
+        self._sweeper: asyncio.Task[None] | None = None
+        self._reconciling = asyncio.Lock()
+
+    def start(self) -> None:
+        """Listen to AMI and begin to sweep."""
+        self._ami.subscribe("Hangup", handler=self._on_hangup)
+        self._ami.on_ready(self._on_ready)
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+
+    async def close(self) -> None:
+        """Stop sweeping. The AMI client is closed by its owner."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait({self._sweeper})
+
+    async def reconcile(self, origin: Origin) -> None:
+        """End the calls whose channels are gone, take up those of an earlier process.
+
+        Raises:
+            AmiError: Asterisk could not be asked; nothing was changed.
+        """
+        async with self._reconciling:
+            # Before the question: a call that begins after it isn't in the answer.
+            believed = {call.uniqueid for call in self._calls.live()}
+            orphans = {call.uniqueid: call for call in await self._memory.orphans(believed)}
+            channels = await self._ami.action_list(
+                "CoreShowChannels",
+                complete_event="CoreShowChannelsComplete",
+                timeout_ms=_LIST_TIMEOUT_MS,
+            )
+            there = {event.get("Uniqueid") or "": event.get("Channel") or "" for event in channels}
+            asker = Asker(origin)
+            for uniqueid in believed - there.keys():
+                await self._calls.hang_up(uniqueid, asker)
+            for uniqueid, call in orphans.items():
+                if self._calls.find(uniqueid) is not None or await self._memory.is_over(call.id):
+                    continue
+                if uniqueid in there:
+                    await self._adopt(there[uniqueid], uniqueid)
+                else:
+                    self._calls.restore(call)
+                    await self._calls.hang_up(uniqueid, asker)
+
+    async def _adopt(self, channel: str, uniqueid: str) -> None:
+        try:
+            await self._calls.adopt(self._ways.by_ami(channel, uniqueid))
+        except TurnrecError as error:
+            # Its next turn comes through AGI, and takes it up then.
+            logger.warning("channel %s could not be taken up yet: %s", uniqueid, error)
+
+    async def _on_hangup(self, event: AmiEvent) -> None:
+        uniqueid = event.get("Uniqueid")
+        if uniqueid:
+            await self._calls.hang_up(uniqueid, Asker(Origin.AMI))
+
+    async def _on_ready(self) -> None:
+        settings = await self._ami.action("CoreSettings")
+        self._ways.asterisk_version = settings.get("AsteriskVersion") or ""
+        logger.info("Asterisk %s", self._ways.asterisk_version)
+        await self.reconcile(Origin.AMI)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.reconcile(Origin.SWEEP)
+            except AmiError as error:
+                logger.warning("no sweep: %s", error)
+            except Exception:
+                logger.exception("a sweep failed; the next one comes")

@@ -1,0 +1,1 @@
+"""How turnrec is asked over HTTP. It decides nothing."""
