@@ -1,0 +1,1 @@
+"""The ledger against real SQLite files; nothing of it is patched."""
