@@ -8,7 +8,6 @@ into a message.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -30,6 +29,7 @@ from turnrec.settings import (
     Settings,
     is_one_line,
 )
+from turnrec.spelling import did_you_mean, nearest
 
 __all__ = ["ConfigError", "SettingMistake", "Settings", "load_settings"]
 
@@ -256,17 +256,16 @@ def _unknown_section(section: str) -> str:
 
 def _unknown_key(section: str, key: str, write: Callable[[str, str], str] = _in_file) -> str:
     """Say that no such key is in the section, and what was meant, in the source's own writing."""
-    nearest = difflib.get_close_matches(key, _SECTIONS[section].model_fields, n=1)
+    similar = nearest(key, _SECTIONS[section].model_fields)
     owners = [owner for owner, model in _SECTIONS.items() if key in model.model_fields]
-    if owners or nearest:
-        meant = write(owners[0], key) if owners else write(section, nearest[0])
-        return f"unknown setting (did you mean {meant!r}?)"
+    meant = (owners[0], key) if owners else (section, similar) if similar else None
+    if meant is not None:
+        return f"unknown setting (did you mean {write(*meant)!r}?)"
     return f"unknown setting (section {section!r} has {', '.join(_SECTIONS[section].model_fields)})"
 
 
 def _hint(word: str, known: Collection[str]) -> str:
-    nearest = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else f" (use {', '.join(known)})"
+    return did_you_mean(word, known) or f" (use {', '.join(known)})"
 
 
 def _sentence(detail: ErrorDetails, setting: FieldInfo) -> str:
@@ -277,8 +276,7 @@ def _sentence(detail: ErrorDetails, setting: FieldInfo) -> str:
     else:
         message = _SENTENCES[kind].format_map(detail.get("ctx", {}))
     if kind == "enum":
-        nearest = difflib.get_close_matches(str(detail["input"]), re.findall(r"\w+", message), n=1)
-        message += f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        message += did_you_mean(str(detail["input"]), re.findall(r"\w+", message))
     default = setting.get_default()
     if isinstance(default, str | int | Path):  # no secret
         written = str(default).lower() if isinstance(default, bool) else default

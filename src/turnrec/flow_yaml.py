@@ -7,7 +7,6 @@ case, wherever either is asked for. Anchors and aliases work; tags and merge key
 
 from __future__ import annotations
 
-import difflib
 import enum
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Final, TypeVar
 import yaml
 
 from turnrec.core.errors import TurnrecError
+from turnrec.spelling import did_you_mean
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_VALUES: Final = 200_000
@@ -177,8 +177,7 @@ class Checker:
         self._comparisons += len(known)
         if self._comparisons > MAX_COMPARISONS or len(word) > 64:
             return ""
-        nearest = difflib.get_close_matches(word, known, n=1)
-        return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        return did_you_mean(word, known)
 
     def choice(self, node: yaml.Node | None, what: str, choices: type[EnumT]) -> EnumT | None:
         word = self.word(node, what)
