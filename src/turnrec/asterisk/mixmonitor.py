@@ -151,12 +151,10 @@ class SegmentDriver:
             files += await self._channel.monitor_files(monitor.id)
         if any(self._is_part(file, monitor.part) for file in files):
             raise MonitorStillRunsError(f"{monitor.part} is still being recorded after its stop")
-        if self._spool.is_closed(monitor.part):
-            return "monitor gone, file closed"
         if (self._spool.size_bytes(monitor.part) or 0) < WAV_HEADER_BYTES:
             return "monitor gone, it never had a file"
         if await self._spool.wait_closed(monitor.part, LOOK_MS):
-            return "monitor gone, file closed late"
+            return "monitor gone, file closed"
         raise MonitorStillRunsError(f"{monitor.part} is still open after its stop")
 
     def _is_part(self, file: str, part: str) -> bool:
