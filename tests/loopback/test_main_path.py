@@ -269,6 +269,27 @@ async def test_an_unknown_node_wakes_somebody(tmp_path: Path) -> None:
         assert alarms == ["unknown-node"]
 
 
+@pytest.mark.parametrize("bot", ["kyc", "lenient"])
+async def test_no_digit_that_a_bot_passes_as_a_node_reaches_a_log_the_ledger_or_a_variable(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bot: str
+) -> None:
+    digits = "4929501283746655"
+    caplog.set_level(logging.DEBUG)
+    async with House.open(tmp_path) as house:
+        await house.hear("greeting", bot=bot)
+        assert await house.caller.gosub("turn", digits) == "OK"
+        assert house.caller.error == "unknown-node"
+        assert house.caller.variables["TURNREC_NODE"] == "(XXXXXXXXXXXXXXXX)"
+        assert await house.caller.gosub("turn", f"card_{digits}", "7") == "OK"
+        assert await house.caller.gosub("turn", digits, "6") == "REFUSED"
+        await house.hang_up()
+        sentences = [e.detail["sentence"] for e in house.journal.entries if "sentence" in e.detail]
+        assert f"bot '{bot}' has no node '(card_XXXXXXXXXXXXXXXX)'" in sentences
+        ours = {name: value for name, value in house.caller.variables.items() if "TURNREC" in name}
+        for written in (caplog.text, repr(house.journal.entries), repr(ours)):
+            assert digits[:4] not in written
+
+
 async def test_an_unknown_node_is_left_alone_only_where_the_bot_says_so(tmp_path: Path) -> None:
     async with House.open(tmp_path) as house:
         await house.hear("no_such_node", bot="lenient")

@@ -2,11 +2,13 @@
 
 A node's action is sticky: it lasts until another node says otherwise. `scope: turn` makes a pause
 end by itself when the next turn begins. The same node asked again (a retry, a re-prompt) is the
-same turn. A node that the flow does not know is held, unless the bot's policy says otherwise.
+same turn. A node that the flow does not know is held, unless the bot's policy says otherwise; its
+name is kept as it may be repeated in any log (`name_to_repeat`).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from turnrec.core.errors import TurnSupersededError
@@ -15,6 +17,10 @@ from turnrec.core.recorder import Command, Recorder, Source
 
 INVALID_NODE = "(invalid)"
 """What stands for a node name that may not be repeated in any log, file or command."""
+
+_DIGIT = re.compile(r"[0-9]")
+_TELLING_DIGITS = 4
+"""So many digits may be somebody's: a PIN has four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +81,28 @@ def _is_for_one_turn(turn: Turn) -> bool:
     return is_scoped and not turn.over_pause
 
 
+def name_to_repeat(unknown: str) -> str:
+    """What stands for the name of a node that the flow doesn't know, in logs, ledger and variables.
+
+    A broken bot may pass what a caller said. A name with four digits or more, or with no letter
+    beside its digits, is repeated with an X for each digit and in parentheses: no node is called
+    so, and an operator still sees what kind of thing it was.
+    """
+    if NAME.fullmatch(unknown) is None:
+        return INVALID_NODE
+    digits = len(_DIGIT.findall(unknown))
+    is_bare = digits > 0 and not any(sign.isalpha() for sign in unknown)
+    if digits >= _TELLING_DIGITS or is_bare:
+        return f"({_DIGIT.sub('X', unknown)})"
+    return unknown
+
+
 def _look_up(bot: Bot, name: str) -> tuple[Node, bool]:
-    if NAME.fullmatch(name) is None:
-        name = INVALID_NODE
     node = bot.nodes.get(name)
     if node is not None:
         return node, True
     holds = bot.unknown_node is UnknownNode.PAUSE
-    return Node(name, action=Action.PAUSE if holds else None), False
+    return Node(name_to_repeat(name), action=Action.PAUSE if holds else None), False
 
 
 def _refuse_stale(current: Turn | None, node: Node, sequence: int | None) -> None:

@@ -116,6 +116,56 @@ def test_an_invalid_name_is_held_and_never_repeated(name: str) -> None:
     assert planned.turn.node.name == INVALID_NODE
 
 
+@pytest.mark.parametrize(
+    ("name", "repeated"),
+    [
+        ("4929501283746655", "(XXXXXXXXXXXXXXXX)"),
+        ("4929-5012.8374_6655", "(XXXX-XXXX.XXXX_XXXX)"),
+        ("ask_pin_0417", "(ask_pin_XXXX)"),
+        ("a1b2c3d4", "(aXbXcXdX)"),
+        ("123", "(XXX)"),
+        ("0", "(X)"),
+        ("9" * 64, f"({'X' * 64})"),
+        ("ask_pin2", "ask_pin2"),
+        ("ask_adhaar", "ask_adhaar"),
+        ("...", "..."),
+    ],
+)
+def test_an_unknown_node_is_repeated_without_the_digits_that_may_be_a_callers(
+    name: str, repeated: str
+) -> None:
+    planned = plan(at("greeting"), name)
+    assert planned.command == PAUSE
+    assert planned.turn.node.name == repeated
+    assert not planned.turn.known
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True))
+def test_no_more_than_three_digits_of_an_unknown_name_are_ever_repeated(name: str) -> None:
+    repeated = plan(at("greeting"), name).turn.node.name
+    assert sum(sign.isdigit() for sign in repeated) <= 3
+    assert repeated == name or repeated not in BOT.nodes
+
+
+def test_a_node_of_the_flow_keeps_its_digits() -> None:
+    bot = Bot("kyc", nodes={"step_2024": Node("step_2024")})
+    turn = plan_turn(bot, None, RECORDING, "step_2024").turn
+    assert (turn.node.name, turn.known) == ("step_2024", True)
+
+
+def test_two_unknown_names_that_are_repeated_alike_are_still_two_turns() -> None:
+    first = plan(at("greeting"), "492950").turn
+    second = plan(first, "831174")
+    assert second.turn.node.name == first.node.name
+    assert not second.repeated
+    assert second.turn.number == first.number + 1
+
+
+def test_a_stale_unknown_node_is_refused_without_its_digits() -> None:
+    with pytest.raises(TurnSupersededError, match=r"'\(XXXXXX\)' \(number 6\) is stale"):
+        number(at("ask_aadhaar", sequence=7), "492950", 6)
+
+
 def test_an_unknown_node_asked_twice_is_two_turns() -> None:
     first = plan(at("greeting"), "typo")
     assert not plan(first.turn, "typo").repeated
