@@ -71,14 +71,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch that was not recorded, and what began it."""
+    """A stretch that was not recorded, and why."""
 
     began_us: int
     ended_us: int | None
     """None while it lasts."""
     holds: tuple[Source, ...]
-    """Who held the recorder when it began; nobody where only the party changed."""
+    """Everybody who held the recorder during it, in the order in which they came; nobody where
+    only the party changed."""
     node: str | None
+    """Where it began."""
     turn: int | None
 
 
@@ -126,6 +128,7 @@ TIMELINE_KINDS: Final = (
     EntryKind.SEGMENT_BEGAN,
     EntryKind.SEGMENT_ENDED,
     EntryKind.MONITOR_LOST,
+    EntryKind.ACTION_ASKED,
     EntryKind.ACTION_DONE,
     EntryKind.ACTION_FAILED,
     EntryKind.RECORDING_CLOSED,
@@ -156,11 +159,12 @@ class _Timeline:
                 self._begin_segment(entry)
             case EntryKind.SEGMENT_ENDED | EntryKind.MONITOR_LOST:
                 self._end_segment(entry)
-            case EntryKind.ACTION_DONE | EntryKind.ACTION_FAILED:
-                self._explain_gap(entry)
+                self._add_holds(entry)
+            case EntryKind.ACTION_ASKED | EntryKind.ACTION_DONE | EntryKind.ACTION_FAILED:
+                self._add_holds(entry)
             case EntryKind.RECORDING_CLOSED:
                 self._end_segment(entry)
-                self._close_gap(entry.at_us)
+                self._close(entry)
 
     def _begin_segment(self, entry: Entry) -> None:
         began_us = detail_int(entry, "asked_us") or entry.at_us
@@ -189,10 +193,18 @@ class _Timeline:
     def _open_gap(self, began_us: int, entry: Entry) -> None:
         self.gaps.append(Gap(began_us, None, entry.holds, entry.node, entry.turn))
 
-    def _explain_gap(self, entry: Entry) -> None:
+    def _add_holds(self, entry: Entry) -> None:
         # The recorder changes only once its segment's end is proven: the holds come afterwards.
+        if self.gaps and self.gaps[-1].ended_us is None:
+            gap = self.gaps[-1]
+            later = tuple(hold for hold in entry.holds if hold not in gap.holds)
+            self.gaps[-1] = replace(gap, holds=gap.holds + later)
+
+    def _close(self, entry: Entry) -> None:
         if self.gaps and self.gaps[-1].ended_us is None and not self.gaps[-1].holds:
-            self.gaps[-1] = replace(self.gaps[-1], holds=entry.holds)
+            # Nobody held it: with its last segment the recording was over, and then it was joined.
+            self.gaps.pop()
+        self._close_gap(_joined_up_to_us(entry))
 
     def _close_gap(self, ended_us: int) -> None:
         if not self.gaps or self.gaps[-1].ended_us is not None:
@@ -200,3 +212,11 @@ class _Timeline:
         gap = self.gaps.pop()
         if gap.began_us < ended_us:
             self.gaps.append(replace(gap, ended_us=ended_us))
+
+
+def _joined_up_to_us(closed: Entry) -> int:
+    """When a recording was over: joining it took a while, and its entry came after that."""
+    spans = closed.detail.get("spans")
+    last = spans[-1] if isinstance(spans, list) and spans else None
+    ended_us = last.get("end_us") if isinstance(last, dict) else None
+    return min(ended_us, closed.at_us) if isinstance(ended_us, int) else closed.at_us

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.ledger.helpers import RECORDING, T0_US, entry
-from turnrec.core.entry import Entry, EntryKind
+from turnrec.core.entry import JSON, Entry, EntryKind
 from turnrec.core.recorder import Source
 from turnrec.ledger import Gap, Segment
 from turnrec.ledger.views import timeline
@@ -28,8 +30,8 @@ def ended(asked_us: int, answered_us: int, *holds: Source, node: str | None = No
     )  # fmt: skip
 
 
-def closed(at_us: int) -> Entry:
-    return entry(EntryKind.RECORDING_CLOSED, at_us, recording_id=RECORDING)
+def closed(at_us: int, spans: JSON = None) -> Entry:
+    return entry(EntryKind.RECORDING_CLOSED, at_us, recording_id=RECORDING, spans=spans)
 
 
 def segment(number: int, began_us: int, ended_us: int | None, offset_us: int) -> Segment:
@@ -58,13 +60,66 @@ def test_a_pause_is_a_gap_from_the_proven_stop_to_the_next_start_asked() -> None
     assert gaps == (gap(103, 500, Source.TURN, node="ask_aadhaar"),)
 
 
-def test_a_gap_is_explained_by_the_action_that_its_stop_belongs_to() -> None:
-    done = entry(EntryKind.ACTION_DONE, 105, recording_id=RECORDING, holds=(Source.TURN,))
-    later = entry(EntryKind.ACTION_DONE, 200, recording_id=RECORDING, holds=(Source.OPERATOR,))
+def held(kind: EntryKind, at_us: int, *holds: Source) -> Entry:
+    return entry(kind, at_us, recording_id=RECORDING, holds=holds)
 
-    gaps = timeline([opened(0), began(0, 2, 1), ended(100, 103, node="otp"), done, later])[1]
+
+def test_a_gap_is_explained_by_the_action_that_its_stop_belongs_to() -> None:
+    done = held(EntryKind.ACTION_DONE, 105, Source.TURN)
+
+    gaps = timeline([opened(0), began(0, 2, 1), ended(100, 103, node="otp"), done])[1]
 
     assert gaps == (gap(103, None, Source.TURN, node="otp"),)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [(EntryKind.ACTION_DONE, {Source.TURN, Source.OPERATOR})],
+        [(EntryKind.ACTION_DONE, {Source.TURN, Source.OPERATOR}), (EntryKind.ACTION_DONE, set())],
+        [(EntryKind.ACTION_FAILED, {Source.TURN, Source.OPERATOR})],
+        [(EntryKind.ACTION_ASKED, {Source.OPERATOR})],
+        [(EntryKind.MONITOR_LOST, {Source.OPERATOR})],
+        [(EntryKind.ACTION_DONE, {Source.OPERATOR}), (EntryKind.ACTION_DONE, {Source.TURN})],
+    ],
+)
+def test_a_gap_names_everybody_who_held_during_it_whoever_began_it(
+    later: list[tuple[EntryKind, set[Source]]],
+) -> None:
+    history = [
+        opened(0),
+        began(0, 2, 1),
+        ended(100, 103, node="otp"),
+        held(EntryKind.ACTION_DONE, 105, Source.TURN),
+        *(held(kind, 200 + n, *holds) for n, (kind, holds) in enumerate(later)),
+    ]
+    assert timeline(history)[1] == (gap(103, None, Source.TURN, Source.OPERATOR, node="otp"),)
+    history += [began(300, 302, 2), held(EntryKind.ACTION_DONE, 303)]
+    assert timeline(history)[1] == (gap(103, 300, Source.TURN, Source.OPERATOR, node="otp"),)
+
+
+def test_who_holds_after_a_gap_has_no_part_in_it() -> None:
+    history = [opened(0), began(0, 2, 1), ended(100, 103, Source.TURN), began(200, 202, 2)]
+    history += [held(EntryKind.ACTION_DONE, 210), held(EntryKind.ACTION_FAILED, 250, Source.FAULT)]
+
+    assert [one.holds for one in timeline(history)[1]] == [(Source.TURN,)]
+
+
+def test_the_time_that_joining_takes_is_no_gap() -> None:
+    gaps = timeline([opened(0), began(0, 2, 1), ended(100, 103, node="bye"), closed(5_000)])[1]
+
+    assert gaps == ()
+
+
+@pytest.mark.parametrize("spans", [None, [], "gap", [None], [{"end_us": "x"}]])
+def test_a_gap_that_lasts_to_the_end_ends_with_the_recording(spans: JSON) -> None:
+    paused = [opened(0), began(0, 2, 1), ended(100, 103, Source.TURN, node="otp")]
+    whole: JSON = [{"end_us": T0_US + 103}, {"end_us": T0_US + 900}]
+
+    assert timeline([*paused, closed(5_000, whole)])[1] == (gap(103, 900, Source.TURN, node="otp"),)
+    assert timeline([*paused, closed(5_000, spans)])[1] == (
+        gap(103, 5_000, Source.TURN, node="otp"),
+    )
 
 
 def test_what_goes_on_has_no_end() -> None:
