@@ -4,7 +4,9 @@
     asterisk    core            each of these three knows itself and the rules,
     ledger      core            and no other
     recordings  core
-    path        core, spelling  ports, answer, notes, execution, calls: the main path
+    path        core, spelling  ports, answer, notes, execution, calls, talks: the main path
+    daemon      core, asterisk  net, others, meddling, limits: what happens without being asked,
+                and path        and what is asked of the main path because of it
     web         core, path      what HTTP asks of the main path
     panic       core, asterisk  stops every monitor without the server's help
     describe    core, ledger    the JSON shape of calls and recordings
@@ -25,7 +27,8 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "src" / "turnrec"
 
-PATH = {"ports", "answer", "notes", "execution", "calls"}
+PATH = {"ports", "answer", "notes", "execution", "calls", "talks"}
+DAEMON = {"net", "others", "meddling", "limits"}
 COMPOSERS = {"__main__", "cli", "service", "dialplan", "memory", "watch", "demo"}
 LAYERS = {"core", "asterisk", "ledger", "recordings", "web"}
 MAY_IMPORT = {
@@ -34,11 +37,12 @@ MAY_IMPORT = {
     "ledger": {"core", "ledger"},
     "recordings": {"core", "recordings"},
     "path": {"core", "path", "spelling"},
+    "daemon": {"core", "asterisk", "path", "daemon"},
     "web": {"core", "path", "web"},
     "panic": {"core", "asterisk"},
     "describe": {"core", "ledger"},
     "rest": {"core", "rest"},
-    "composers": {*LAYERS, "path", "panic", "describe", "rest", "composers"},
+    "composers": {*LAYERS, "path", "daemon", "panic", "describe", "rest", "composers"},
 }
 
 
@@ -48,6 +52,8 @@ def layer_of(name: str) -> str:
         return name
     if name in PATH:
         return "path"
+    if name in DAEMON:
+        return "daemon"
     return "composers" if name in COMPOSERS else "rest"
 
 

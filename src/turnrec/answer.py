@@ -53,6 +53,7 @@ def call_variables(call: Call) -> dict[str, str]:
         "TURNREC_BOT": call.bot.name,
         "TURNREC_NODE": "" if call.turn is None else call.turn.node.name,
         "TURNREC_AGENT": "" if call.agent_override is None else call.agent_override.value,
+        "TURNREC_TALK": call.talk,
         "TURNREC_STATE": recorder.state.value,
     }
     if not call.suspects:

@@ -15,9 +15,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from turnrec.answer import Answer, Status
-from turnrec.core.agents import commands_after_agent, commands_for_agent
+from turnrec.core.agents import BACK, commands_after_agent
 from turnrec.core.call import Call, FinishedRecording
 from turnrec.core.entry import EntryKind, Origin
 from turnrec.core.errors import (
@@ -33,8 +34,8 @@ from turnrec.core.errors import (
     UnknownCallError,
     UnknownNodeError,
 )
-from turnrec.core.policy import Action, AgentPolicy, Bot, Default, UnknownNode, check_name
-from turnrec.core.recorder import Command, Event, Source, suffer
+from turnrec.core.policy import Action, Bot, Default, UnknownNode, check_name
+from turnrec.core.recorder import Command, Event, Recorder, Source, suffer
 from turnrec.core.turns import plan_turn
 from turnrec.execution import Execution
 from turnrec.notes import Job, Notes
@@ -64,6 +65,13 @@ class _Live:
     """A turn gave up waiting for the lock: whoever holds it must not leave anything recording."""
 
 
+class OtherRecorders(Protocol):
+    """What knows of recorders that aren't ours."""
+
+    async def keep(self, job: Job) -> None:
+        """Bring them in line with the call. Never raises: a failure is an alarm and a notice."""
+
+
 class Calls:
     """The live calls, and everything that can be asked of them."""
 
@@ -83,11 +91,13 @@ class Calls:
         self._clock = clock
         self._new_id = new_id
         self._deadline_ms = deadline_ms
-        self._notes = Notes(journal, clock)
-        self._execution = Execution(self._notes, recordings, clock, new_id)
+        self.notes = Notes(journal, clock)
+        self.execution = Execution(self.notes, recordings, clock, new_id)
         self._live: dict[str, _Live] = {}
         self._working: set[asyncio.Task[Answer]] = set()
         self._reviving: dict[str, asyncio.Lock] = {}
+        self.others: OtherRecorders | None = None
+        """Set by whoever puts the two together: each knows the other."""
 
     # -------------------------------------------------------------- looking
 
@@ -121,7 +131,7 @@ class Calls:
             if live is None:
                 live = self._begin_call(path, bot_name, external_id, asker)
         except TurnrecError as error:
-            self._notes.alarm(None, error.id, str(error), uniqueid=path.uniqueid)
+            self.notes.alarm(None, error.id, str(error), uniqueid=path.uniqueid)
             return await self._turn_away(path, error)
 
         async def work(job: Job) -> None:
@@ -129,7 +139,7 @@ class Calls:
             if call.bot.name != bot_name:
                 raise CallExistsError(path.uniqueid, call.bot.name)
             if call.recording is None and call.turn is None and call.bot.default is Default.ON:
-                await self._execution.carry_out(job, Command(Action.START, Source.TURN))
+                await self.execution.carry_out(job, Command(Action.START, Source.TURN))
 
         return await self._work(live, path, asker, work)
 
@@ -150,22 +160,25 @@ class Calls:
             try:
                 plan = plan_turn(call.bot, call.turn, call.recorder, node, sequence)
             except TurnSupersededError as error:
-                self._notes.note(job, EntryKind.ACTION_REFUSED, source=Source.TURN, result=error.id)
+                self.notes.note(job, EntryKind.ACTION_REFUSED, source=Source.TURN, result=error.id)
                 raise
             call.turn = plan.turn
             if not plan.repeated:
-                self._notes.note(job, EntryKind.TURN_BEGUN, source=Source.TURN)
-            if plan.command is None:
-                await self._execution.look(job)
+                self.notes.note(job, EntryKind.TURN_BEGUN, source=Source.TURN)
+            # A channel whose own dialplan begins a turn talks to nobody else: the agent has gone.
+            if call.agent_met and path.is_dialplan:
+                await self._come_back(job, plan.command)
+            elif plan.command is None:
+                await self.execution.look(job)
             else:
-                await self._execution.carry_out(job, plan.command)
+                await self.execution.carry_out(job, plan.command)
             if not plan.turn.known:
                 name = plan.turn.node.name
                 unknown = UnknownNodeError(call.bot.name, name, nearest(name, call.bot.nodes))
-                self._notes.alarm(call, unknown.id, str(unknown))
+                self.notes.alarm(call, unknown.id, str(unknown))
                 job.notice = job.notice or unknown
 
-        return await self._on_call(path, asker, work)
+        return await self.ask(path, asker, work)
 
     async def act(
         self, path: Path, action: Action, source: Source, asker: Asker, *, new: bool = False
@@ -175,9 +188,9 @@ class Calls:
         async def work(job: Job) -> None:
             if (action, source) == (Action.PAUSE, Source.TURN):
                 job.call.pause_beneath()
-            await self._execution.carry_out(job, Command(action, source, new))
+            await self.execution.carry_out(job, Command(action, source, new))
 
-        return await self._on_call(path, asker, work)
+        return await self.ask(path, asker, work)
 
     async def act_unknown(self, path: Path, word: str, asker: Asker) -> Answer:
         """Refuse a word that is no action; but first hold, as a node that isn't known is held."""
@@ -185,37 +198,30 @@ class Calls:
 
         async def work(job: Job) -> None:
             call = job.call
-            self._notes.alarm(call, error.id, "the dialplan asked for no action that there is")
+            self.notes.alarm(call, error.id, "the dialplan asked for no action that there is")
             if call.bot.unknown_node is UnknownNode.PAUSE:
                 call.pause_beneath()
-                await self._execution.carry_out(job, Command(Action.PAUSE, Source.TURN))
+                await self.execution.carry_out(job, Command(Action.PAUSE, Source.TURN))
             raise error
 
-        return await self._on_call(path, asker, work)
+        return await self.ask(path, asker, work)
 
-    async def agent_comes(
-        self, path: Path, asker: Asker, override: AgentPolicy | None = None
-    ) -> Answer:
-        """Apply the agent policy before the caller and an announced agent hear each other."""
+    async def ask(self, path: Path, asker: Asker, work: Callable[[Job], Awaitable[None]]) -> Answer:
+        """Do `work` on the call of a channel, under its lock, and answer for what came of it.
 
-        async def work(job: Job) -> None:
-            call = job.call
-            call.agent_override = override or call.agent_override
-            for command in commands_for_agent(call.bot, call.recorder.state, call.agent_override):
-                await self._execution.carry_out(job, command)
-
-        return await self._on_call(path, asker, work)
-
-    async def agent_goes(self, path: Path, asker: Asker) -> Answer:
-        """Give the caller back to the bot's rules."""
-
-        async def work(job: Job) -> None:
-            call = job.call
-            call.agent_override = None
-            for command in commands_after_agent(call.bot, call.recorder.state):
-                await self._execution.carry_out(job, command)
-
-        return await self._on_call(path, asker, work)
+        Args:
+            path: the recorded channel.
+            asker: who asks.
+            work: what is asked; it may raise any `TurnrecError`.
+        """
+        try:
+            live = await self._recall(path)
+            if live is None:
+                live, work = await self._begin_late(path, asker, work)
+        except TurnrecError as error:
+            self.notes.refused_at_the_door(error, path.uniqueid, asker.origin, asker.actor)
+            return await self._turn_away(path, error)
+        return await self._work(live, path, asker, work)
 
     async def hang_up(self, uniqueid: str, asker: Asker, path: Path | None = None) -> bool:
         """End a call: close its gap and its recording. Heard of twice, it ends once.
@@ -238,7 +244,7 @@ class Calls:
                 return False
             job = Job(live.call, path, asker.origin, asker.actor)
             live.call.recorder = suffer(live.call.recorder, Event.HANGUP).after
-            await self._execution.end_call(job)
+            await self.execution.end_call(job)
         return True
 
     async def adopt(self, path: Path) -> Call | None:
@@ -252,15 +258,27 @@ class Calls:
 
     def finish_later(self, finished: FinishedRecording, uniqueid: str) -> None:
         """Join and enter a recording whose process died before it could."""
-        self._execution.join_later(finished, uniqueid, Origin.SERVER)
+        self.execution.join_later(finished, uniqueid, Origin.SERVER)
 
     async def settle(self) -> None:
         """Wait until requests under way and finished recordings are through and entered."""
         while self._working:
             await asyncio.wait(self._working)
-        await self._execution.settle()
+        await self.execution.settle()
 
     # -------------------------------------------------------------- inside
+
+    async def _come_back(self, job: Job, command: Command | None) -> None:
+        """Give the caller back to the bot's rules, in the order that the turn's action asks."""
+        call = job.call
+        call.leave_agent()
+        back = BACK[None if command is None else command.action]
+        if command is not None and back.turn_first:
+            await self.execution.carry_out(job, command)
+        for one in commands_after_agent(call.bot, call.recorder.state, starts=back.starts):
+            await self.execution.carry_out(job, one)
+        if command is not None and not back.turn_first:
+            await self.execution.carry_out(job, command)
 
     def _begin_call(
         self, path: Path, bot_name: str, external_id: str | None, asker: Asker
@@ -278,12 +296,37 @@ class Calls:
         )
         live = self._live[call.uniqueid] = _Live(call)
         job = Job(call, path, asker.origin, asker.actor)
-        self._notes.note(
+        self.notes.note(
             job,
             EntryKind.CALL_STARTED,
             detail={"bot": bot.name, "external_id": call.external_id, "channel": call.channel},
         )
         return live
+
+    async def _begin_late(
+        self, path: Path, asker: Asker, work: Callable[[Job], Awaitable[None]]
+    ) -> tuple[_Live, Callable[[Job], Awaitable[None]]]:
+        """Begin a call whose turnrec-start was cut off before turnrec could answer it.
+
+        What came of that start isn't known, so the call begins held, as the dialplan left it: the
+        first turn that may be recorded finds out what runs on the channel, and begins.
+
+        Raises:
+            UnknownCallError: no bot was ever asked for on this channel.
+        """
+        asked = "TURNREC_ASKED_BOT"
+        bot_name = (await path.read(asked))[asked] if path.is_dialplan else ""
+        if not bot_name:
+            raise UnknownCallError(path.uniqueid)
+        live = self._begin_call(path, bot_name, None, asker)
+        live.call.recorder = Recorder(holds=frozenset({Source.TURN, Source.FAULT}))
+
+        async def begin(job: Job) -> None:
+            if job.call.recording is None and job.call.bot.default is Default.ON:
+                await self.execution.carry_out(job, Command(Action.START, Source.TURN))
+            await work(job)
+
+        return live, begin
 
     def _bot(self, name: str) -> Bot:
         bots = self._flow.flow.bots
@@ -303,25 +346,13 @@ class Calls:
                 if live is None:
                     call = await self._memory.revive(path)
                     if call is not None:
-                        self._notes.recovered(Job(call, path, Origin.SERVER))
+                        self.notes.recovered(Job(call, path, Origin.SERVER))
                     live = (
                         None if call is None else self._live.setdefault(path.uniqueid, _Live(call))
                     )
                 return live
         finally:
             self._reviving.pop(path.uniqueid, None)
-
-    async def _on_call(
-        self, path: Path, asker: Asker, work: Callable[[Job], Awaitable[None]]
-    ) -> Answer:
-        try:
-            live = await self._recall(path)
-            if live is None:
-                raise UnknownCallError(path.uniqueid)
-        except TurnrecError as error:
-            self._notes.refused_at_the_door(error, path.uniqueid, asker.origin, asker.actor)
-            return await self._turn_away(path, error)
-        return await self._work(live, path, asker, work)
 
     async def _work(
         self,
@@ -359,12 +390,14 @@ class Calls:
                     if has_ended
                     else await self._try(job, work)
                 )
-                answer = await self._execution.conclude(job, error)
+                if self.others is not None and not has_ended:
+                    await self.others.keep(job)
+                answer = await self.execution.conclude(job, error)
                 if live.overrun:
                     answer = await self._give_way(job)
                 return answer
         except RecorderBusyError as error:
-            self._notes.refused_at_the_door(error, call.uniqueid, asker.origin, asker.actor)
+            self.notes.refused_at_the_door(error, call.uniqueid, asker.origin, asker.actor)
             return await self._turn_away(path, error)
 
     async def _give_way(self, job: Job) -> Answer:
@@ -377,8 +410,8 @@ class Calls:
         error = UnansweredError("a turn could not wait for this command")
         call.pause_beneath()
         held = replace(call.recorder, holds=call.recorder.holds | {Source.TURN})
-        await self._execution.fail(job, error, held)
-        return await self._execution.conclude(job, error)
+        await self.execution.fail(job, error, held)
+        return await self.execution.conclude(job, error)
 
     async def _try(self, job: Job, work: Callable[[Job], Awaitable[None]]) -> TurnrecError | None:
         error: TurnrecError | None = None
@@ -389,10 +422,10 @@ class Calls:
         except Exception as defect:
             logger.exception("a defect in turnrec; the call fails closed")
             error = InternalError(type(defect).__name__)
-            await self._execution.fail(job, error, job.call.recorder)
+            await self.execution.fail(job, error, job.call.recorder)
         if Status.of(error) is not Status.FAILCLOSED:
             try:
-                await self._execution.make_sure(job)
+                await self.execution.make_sure(job)
             except TurnrecError as still:
                 error = still
         return error

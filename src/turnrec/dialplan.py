@@ -8,31 +8,44 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from turnrec.answer import Answer, Status
 from turnrec.asterisk.agi import AgiSession, Handler
 from turnrec.asterisk.channel import check_variables
 from turnrec.asterisk.paths import Ways
 from turnrec.calls import Asker, Calls
+from turnrec.core.call import Call
 from turnrec.core.entry import Origin
-from turnrec.core.errors import TurnrecError, UnknownCallError
+from turnrec.core.errors import NotAllowedError, TurnrecError, UnknownActionError, UnknownCallError
 from turnrec.core.policy import Action, AgentPolicy
 from turnrec.core.recorder import Source
+from turnrec.talks import Talks
 
 logger = logging.getLogger(__name__)
 
 _ASKER = Asker(Origin.AGI)
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _ACTIONS = frozenset(action.value for action in Action)
+_LIFT = "lift"
+"""What an operator with the right may do to `agent: off`."""
 _POLICIES = frozenset(policy.value for policy in AgentPolicy)
 
 
 class Door:
     """The scripts that turnrec.conf calls."""
 
-    def __init__(self, calls: Calls, ways: Ways) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        talks: Talks,
+        ways: Ways,
+        recorded_beside: Callable[[str], Call | None],
+    ) -> None:
+        """Make it. `recorded_beside` finds the call whose caller talks to a channel."""
         self._calls = calls
+        self._talks = talks
+        self._recorded_beside = recorded_beside
         self._ways = ways
 
     @property
@@ -45,6 +58,7 @@ class Door:
             "agent-pre": self.agent_pre,
             "agent": self.agent,
             "bot": self.bot,
+            "operator": self.operator,
             "hangup": self.hangup,
         }
 
@@ -77,7 +91,7 @@ class Door:
     async def agent_pre(self, session: AgiSession) -> None:
         """agent-pre(policy): on the caller's channel, before Dial or Queue."""
         given = session.environment.argument
-        await self._calls.agent_comes(self._ways.by_agi(session), _ASKER, _policy(given(1)))
+        await self._talks.announce(self._ways.by_agi(session), _ASKER, _policy(given(1)))
 
     async def agent(self, session: AgiSession) -> None:
         """agent(caller's uniqueid, policy): on the agent's channel, before the bridge.
@@ -90,12 +104,41 @@ class Door:
             await _say(session, Answer(Status.REFUSED, UnknownCallError(given(1)[:64])))
             return
         path = self._ways.by_ami(call.channel, call.uniqueid)
-        answer = await self._calls.agent_comes(path, _ASKER, _policy(given(2)))
+        answer = await self._talks.agent_comes(path, _ASKER, _policy(given(2)))
+        await _say(session, answer)
+
+    async def operator(self, session: AgiSession) -> None:
+        """operator(caller's uniqueid, action): a feature code, on the channel that pressed it.
+
+        That channel needs the right: its variable TURNREC_RIGHTS names the actions, `pause:resume`,
+        and is set where the operator configures the endpoint (set_var), out of a caller's reach.
+        """
+        given = session.environment.argument
+        word = given(2)
+        try:
+            call = self._calls.find(given(1)) or self._recorded_beside(session.environment.uniqueid)
+            if call is None:
+                raise UnknownCallError(given(1)[:64])
+            if word not in (await session.expand("${TURNREC_RIGHTS}")).split(":"):
+                raise NotAllowedError(f"TURNREC_RIGHTS of this channel doesn't name {word!r}")
+            if word not in _ACTIONS and word != _LIFT:
+                raise UnknownActionError(word[:16])
+        except TurnrecError as error:
+            logger.warning("feature code on channel %s: %s", session.environment.uniqueid, error)
+            await _say(session, Answer(Status.of(error), error))
+            return
+        path = self._ways.by_ami(call.channel, call.uniqueid)
+        asker = Asker(Origin.AGI, f"agent:{session.environment.channel}")
+        answer = (
+            await self._talks.lift(path, asker)
+            if word == _LIFT
+            else await self._calls.act(path, Action(word), Source.OPERATOR, asker)
+        )
         await _say(session, answer)
 
     async def bot(self, session: AgiSession) -> None:
         """bot(): the caller is back."""
-        await self._calls.agent_goes(self._ways.by_agi(session), _ASKER)
+        await self._talks.agent_goes(self._ways.by_agi(session), _ASKER)
 
     async def hangup(self, session: AgiSession) -> None:
         """hangup(): from the handler that turnrec-start pushed."""

@@ -26,7 +26,17 @@ from turnrec.core.errors import (
     UnansweredError,
 )
 from turnrec.core.policy import Action
-from turnrec.core.recorder import Command, Decision, Effect, Event, Recorder, Source, decide, suffer
+from turnrec.core.recorder import (
+    Command,
+    Decision,
+    Effect,
+    Event,
+    Recorder,
+    Source,
+    decide,
+    renew,
+    suffer,
+)
 from turnrec.notes import Job, Notes, node_of
 from turnrec.ports import Recordings
 
@@ -62,6 +72,7 @@ class Execution:
             Effect.BEGIN: self._begin,
             Effect.LOOK: self._look,
             Effect.END: self._end,
+            Effect.CLOSE: self._close_monitor,
             Effect.FINISH: self._finish,
         }
 
@@ -108,6 +119,16 @@ class Execution:
         except TurnrecError as error:
             await self.fail(job, error, job.call.recorder)
             raise
+
+    async def renew(self, job: Job) -> None:
+        """Begin a new segment for a new party, after the settling time.
+
+        Raises:
+            FaultError: it could not be confirmed; the recorder is held and nothing records.
+        """
+        job.command = None
+        job.guard_ms = max(job.call.bot.guard_ms, job.call.bot.settle_ms)
+        await self._attempt(job, renew(job.call.recorder))
 
     @staticmethod
     def _decide(job: Job, command: Command) -> Decision:
@@ -270,7 +291,8 @@ class Execution:
         call, recording = job.call, _open_recording(job.call)
         running = call.monitor
         part = recording.next_part() if running is None else running.part
-        begun = await job.driver.begin(part, running, call.bot.guard_ms)
+        guard_ms = call.bot.guard_ms if job.guard_ms is None else job.guard_ms
+        begun = await job.driver.begin(part, running, guard_ms, sides=bool(call.company))
         call.monitor = begun.monitor
         # Option `i` of MixMonitor has set it.
         call.published["TURNREC_MIXMON_ID"] = begun.monitor.id
@@ -301,6 +323,16 @@ class Execution:
         ended = await job.driver.end(call.monitor)
         call.monitor = ended.monitor
         job.ended_us = ended.answered_us
+        self._end_segment(job, ended.answered_us, ended.proof, ended.asked_us)
+
+    async def _close_monitor(self, job: Job) -> None:
+        call = job.call
+        if call.monitor is None:
+            if call.recorder.is_paused:
+                return
+            raise MonitorLostError("no monitor of ours is known on this channel")
+        ended = await job.driver.finish(call.monitor)
+        call.monitor = None
         self._end_segment(job, ended.answered_us, ended.proof, ended.asked_us)
 
     async def _finish(self, job: Job) -> None:
@@ -365,6 +397,9 @@ class Execution:
         if not closed.ok:
             sentence = f"recording {finished.id} is not whole"
             self._notes.alarm(None, "recording-failed", sentence, uniqueid=uniqueid)
+        for part in closed.one_sided_parts:
+            sentence = f"part {part}: one side of the talk is silent"
+            self._notes.alarm(None, "one-sided", sentence, uniqueid=uniqueid)
         if await self._notes.make_durable():
             # The parts are all there is of the recording until the ledger holds its hash.
             await self._recordings.discard(finished.id)

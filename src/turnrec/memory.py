@@ -33,6 +33,7 @@ _VARIABLES = (
     "TURNREC_HOLDS",
     "TURNREC_BOT",
     "TURNREC_AGENT",
+    "TURNREC_TALK",
     "TURNREC_STATE",
     "TURNREC_PART",
     "TURNREC_SINCE",
@@ -67,6 +68,7 @@ class LedgerMemory:
         call.recorder = _recorder(variables["TURNREC_STATE"], variables["TURNREC_HOLDS"])
         override = variables["TURNREC_AGENT"]
         call.agent_override = AgentPolicy(override) if override in set(AgentPolicy) else None
+        call.recall_talk(variables["TURNREC_TALK"])
         since = _Since.read(variables["TURNREC_SINCE"], call.started_us)
         if not history:
             call.started_us = since.opened_us

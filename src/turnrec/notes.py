@@ -30,6 +30,8 @@ class Job:
     command: Command | None = None
     notice: TurnrecError | None = None
     effects_done: int = 0
+    guard_ms: int | None = None
+    """What passes before a segment of this request, where it isn't the bot's guard."""
     ended_us: int | None = None
     """When this request ended a segment."""
     established: bool = False

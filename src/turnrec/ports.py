@@ -22,8 +22,12 @@ class Driver(Protocol):
     `AsteriskUnreachableError` when nothing was sent.
     """
 
-    async def begin(self, part: str, running: Monitor | None, guard_ms: int) -> Begun:
+    async def begin(
+        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+    ) -> Begun:
         """Begin an audible stretch after the guard, by a new monitor or by unmuting `running`.
+
+        With `sides` a new monitor writes each direction beside the mix, too.
 
         Raises:
             SegmentNotStartedError, MonitorLostError: it didn't begin.

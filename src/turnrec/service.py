@@ -29,9 +29,14 @@ from turnrec.dialplan import Door
 from turnrec.flow import FlowFile
 from turnrec.ledger.errors import LedgerError
 from turnrec.ledger.store import Ledger
+from turnrec.limits import Limits
+from turnrec.meddling import Meddling
 from turnrec.memory import LedgerMemory
+from turnrec.net import Net
+from turnrec.others import OtherRecorders
 from turnrec.recordings.closer import Closer
 from turnrec.settings import AsteriskSettings, Settings
+from turnrec.talks import Talks
 from turnrec.watch import Watch
 from turnrec.web.control import ControlServer
 
@@ -93,14 +98,28 @@ class Service:
             new_id=lambda: str(ULID()),
             deadline_ms=settings.server.recorder_deadline_ms,
         )
+        self.calls.others = OtherRecorders(self.calls.notes, self.ways)
+        talks = Talks(self.calls)
+        self._net = Net(
+            self.calls,
+            talks,
+            Meddling(self.calls, self.ways),
+            self.ways,
+            self.ami,
+            self.flow,
+            self.clock,
+        )
+        self._limits = Limits(self.calls, self.ways, self.clock)
         self._agi = AgiServer(
-            Door(self.calls, self.ways).routes, answer_timeout_ms=settings.server.agi_timeout_ms
+            Door(self.calls, talks, self.ways, self._net.recorded_beside).routes,
+            answer_timeout_ms=settings.server.agi_timeout_ms,
         )
         self._watch = Watch(
             self.calls,
             self.ways,
             self.ami,
             self._memory,
+            self._net,
             interval_s=settings.sweep.interval_s,
         )
         self._control = ControlServer(self, settings.server.control_socket)
@@ -131,7 +150,9 @@ class Service:
         server = self._settings.server
         await self._agi.listen(server.agi_host, server.agi_port)
         await self._control.start()
+        self._net.start()
         self._watch.start()
+        self._limits.start()
         if self._settings.asterisk.ami_enabled:
             await self.ami.start()
         logger.info("FastAGI on %s:%d", server.agi_host, self.agi_port)
@@ -139,7 +160,9 @@ class Service:
     async def stop(self) -> None:
         """End in order. Running calls keep their state, and are taken up at the next start."""
         await self._agi.close()
+        await self._limits.close()
         await self._watch.close()
+        await self._net.close()
         await self.ami.close()
         await self._control.stop()
         await self.calls.settle()
@@ -212,5 +235,5 @@ def ami_settings(asterisk: AsteriskSettings) -> AmiSettings:
         username=asterisk.ami_username,
         secret="-" if secret is None else secret.get_secret_value(),
         action_timeout_ms=asterisk.ami_timeout_ms,
-        event_classes=("system", "call", "user"),
+        event_classes=("system", "call", "agent"),
     )

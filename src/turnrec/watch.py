@@ -1,4 +1,4 @@
-"""The AMI event daemon: what Asterisk tells without being asked, and what a sweep finds.
+"""Keeps the live calls and Asterisk's channels in step: hang-ups, restarts, and a sweep.
 
 A hang-up is heard three ways: by the handler on the channel (dialplan), by AMI's Hangup, and by
 the sweep, which compares the live calls with the channels that there are. Each alone suffices. It
@@ -18,6 +18,7 @@ from turnrec.calls import Asker, Calls
 from turnrec.core.entry import Origin
 from turnrec.core.errors import TurnrecError
 from turnrec.memory import LedgerMemory
+from turnrec.net import Net
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +30,20 @@ class Watch:
     """Keeps the live calls and Asterisk's channels in step."""
 
     def __init__(
-        self, calls: Calls, ways: Ways, ami: AmiClient, memory: LedgerMemory, *, interval_s: float
+        self,
+        calls: Calls,
+        ways: Ways,
+        ami: AmiClient,
+        memory: LedgerMemory,
+        net: Net,
+        *,
+        interval_s: float,
     ) -> None:
         self._calls = calls
         self._ways = ways
         self._ami = ami
         self._memory = memory
+        self._net = net
         self._interval_s = interval_s
         self._sweeper: asyncio.Task[None] | None = None
         self._reconciling = asyncio.Lock()
@@ -78,6 +87,7 @@ class Watch:
                 else:
                     self._calls.restore(call)
                     await self._calls.hang_up(uniqueid, asker)
+            self._net.sync(channels)
 
     async def _adopt(self, channel: str, uniqueid: str) -> None:
         try:

@@ -37,6 +37,7 @@ from turnrec.core.recorder import Recorder
 from turnrec.core.timeline_input import TimelineError, check
 from turnrec.dialplan import Door
 from turnrec.ports import Path as ChannelPath
+from turnrec.talks import Talks
 
 HANG_MS = int(HANG_S * 1000)
 SOON_MS = 50
@@ -168,7 +169,8 @@ class House:
             new_id=lambda: f"ID{next(ids):04d}",
             deadline_ms=deadline_ms,
         )
-        server = AgiServer(Door(calls, ways).routes, answer_timeout_ms=answer_timeout_ms)
+        door = Door(calls, Talks(calls), ways, lambda _: None)
+        server = AgiServer(door.routes, answer_timeout_ms=answer_timeout_ms)
         await server.listen("127.0.0.1", 0)
         pbx = FakeAsterisk(folder)
         pbx.port = server.port

@@ -195,6 +195,7 @@ async def test_the_channels_variables_tell_all_that_a_restart_needs(tmp_path: Pa
             "TURNREC_MIXMON_ID": "",
             "TURNREC_HOLDS": "turn",
             "TURNREC_AGENT": "",
+            "TURNREC_TALK": "",
             "TURNREC_SINCE": ours["TURNREC_SINCE"],
             "TURNREC_BOT": "kyc",
             "TURNREC_NODE": "ask_aadhaar",
@@ -390,7 +391,20 @@ async def test_what_is_asked_of_a_call_that_never_began_is_refused(
     async with House.open(tmp_path) as house:
         assert await house.caller.gosub(*request_) == "REFUSED"
         assert house.caller.error == "unknown-call"
-        assert house.caller.verbs == ["MSet"]
+        assert house.caller.verbs == ["GET FULL VARIABLE", "MSet"]  # nobody had asked for a bot
+
+
+async def test_a_call_whose_start_was_cut_off_begins_with_the_next_turn_that_may(
+    tmp_path: Path,
+) -> None:
+    async with House.open(tmp_path) as house:
+        house.caller.variables["TURNREC_ASKED_BOT"] = "kyc"
+        assert await house.caller.gosub("turn", "ask_aadhaar") == "OK"
+        assert house.caller.running == []
+        assert house.recorder.is_paused
+        assert await house.caller.gosub("turn", "confirm") == "OK"
+        assert house.recorder == RECORDING
+        assert len(house.caller.running) == 1
 
 
 async def test_a_final_stop_is_final(tmp_path: Path) -> None:
@@ -490,10 +504,14 @@ async def test_an_agent_under_off_is_not_captured_and_the_bot_is_again(
         assert house.recorder == RECORDING
 
 
-async def test_an_agent_that_is_recorded_ends_the_turns_hold(tmp_path: Path) -> None:
-    async with House.open(tmp_path) as house:
+async def test_an_agent_that_is_recorded_ends_the_turns_hold_when_he_comes(tmp_path: Path) -> None:
+    async with house_with_ami(tmp_path) as (house, _):
         await house.hear("ask_aadhaar")
         assert await house.caller.gosub("agent-pre") == "OK"
+        assert house.recorder == paused(Source.TURN)  # the wait is under the bot's rules
+        agent = house.pbx.channel("PJSIP/agent-00000002", "1790000000.2")
+        agent.settles = False
+        assert await agent.gosub("agent", house.caller.uniqueid) == "OK"
         assert house.recorder == RECORDING
 
 

@@ -29,6 +29,7 @@ from turnrec.dialplan import Door
 from turnrec.ledger import Ledger, Limits
 from turnrec.memory import LedgerMemory
 from turnrec.service import LedgerJournal
+from turnrec.talks import Talks
 
 SECRET = b"2345 6789 0123"
 _TICKS = count(1_790_000_000_000_000, 1_000)
@@ -77,7 +78,7 @@ async def generation(
         deadline_ms=HANG_MS,
     )
     down = AmiClient(AmiSettings(username="turnrec", secret="none"))
-    door = Door(calls, Ways(spool, _TICKS.__next__, down))
+    door = Door(calls, Talks(calls), Ways(spool, _TICKS.__next__, down), lambda _: None)
     server = AgiServer(door.routes, answer_timeout_ms=HANG_MS)
     await server.listen("127.0.0.1", 0)
     pbx.port = server.port

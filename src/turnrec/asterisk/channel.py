@@ -16,6 +16,7 @@ from turnrec.asterisk.agi_protocol import AgiArgumentError
 from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.ami_errors import AmiError, AmiRefusedError
 from turnrec.asterisk.ami_message import AmiResponse
+from turnrec.asterisk.tally import Deed, Tally
 from turnrec.core.errors import AsteriskUnreachableError, UnansweredError
 
 ID_VARIABLE = "TURNREC_MIXMON_ID"
@@ -100,8 +101,9 @@ class AgiChannel:
 
     origin = "agi"
 
-    def __init__(self, session: AgiSession) -> None:
+    def __init__(self, session: AgiSession, tally: Tally | None = None) -> None:
         self._session = session
+        self._tally = Tally() if tally is None else tally
 
     @property
     def name(self) -> str:
@@ -115,6 +117,7 @@ class AgiChannel:
 
     async def start_monitor(self, file: str, options: str) -> None:
         """Run MixMonitor by EXEC. Whatever is answered: the look that follows decides."""
+        self._tally.ours(self.uniqueid, Deed.START)
         await self._session.command("EXEC", "MixMonitor", f"{file},{options}")
 
     async def stop_monitor(self, monitor_id: str) -> None:
@@ -163,13 +166,17 @@ class AmiChannel:
 
     origin = "ami"
 
-    def __init__(self, client: AmiClient, name: str, uniqueid: str) -> None:
+    def __init__(
+        self, client: AmiClient, name: str, uniqueid: str, tally: Tally | None = None
+    ) -> None:
         self._client = client
+        self._tally = Tally() if tally is None else tally
         self.name = name
         self.uniqueid = uniqueid
 
     async def start_monitor(self, file: str, options: str) -> None:
         """Run the action MixMonitor. Its third field, a shell command, is never sent."""
+        self._tally.ours(self.uniqueid, Deed.START)
         await self._action("MixMonitor", File=file, Options=options)
 
     async def stop_monitor(self, monitor_id: str) -> None:
@@ -220,7 +227,23 @@ class AmiChannel:
         fields = {"Direction": "both", "State": "1" if muted else "0"}
         if monitor_id is not None:
             fields["MixMonitorID"] = check_monitor_id(monitor_id)
-        await self._action("MixMonitorMute", **fields)
+        self._tally.ours(self.uniqueid, Deed.MUTE)
+        try:
+            await self._action("MixMonitorMute", **fields)
+        except AmiRefusedError:
+            self._tally.undone(self.uniqueid, Deed.MUTE)
+            raise
+
+    async def stop_first_monitor(self) -> bool:
+        """Stop the channel's first MixMonitor, whosever it is; False where there is none.
+
+        Only where ours isn't on the channel: a command without an ID takes whichever it finds.
+        """
+        try:
+            await self._action("StopMixMonitor")
+        except AmiRefusedError:
+            return False
+        return True
 
     async def _get(self, variable: str) -> str:
         try:

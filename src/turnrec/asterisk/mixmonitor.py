@@ -24,7 +24,7 @@ from turnrec.core.errors import (
     SegmentNotStartedError,
     UnansweredError,
 )
-from turnrec.core.monitor import Begun, Ended, Monitor
+from turnrec.core.monitor import Begun, Ended, Monitor, side_parts
 
 Clock = Callable[[], int]
 """Now, in UTC microseconds; it never goes back."""
@@ -55,7 +55,9 @@ class SegmentDriver:
         """The path that the commands take, for the ledger."""
         return self._channel.origin
 
-    async def begin(self, part: str, running: Monitor | None, guard_ms: int) -> Begun:
+    async def begin(
+        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+    ) -> Begun:
         """Let the guard pass, start a monitor on `part`, look that it writes there.
 
         `running` must be None: a segment begins where none runs.
@@ -68,10 +70,15 @@ class SegmentDriver:
             raise SegmentNotStartedError(f"{running.part} still runs; {part} was not begun")
         await self._channel.pass_time(guard_ms)
         asked_us = self._clock()
-        await self._channel.start_monitor(self._spool.asterisk_path(part), f"i({ID_VARIABLE})")
+        options = f"i({ID_VARIABLE}){self._sides(part) if sides else ''}"
+        await self._channel.start_monitor(self._spool.asterisk_path(part), options)
         answered_us = self._clock()
         with _under_way():
             return await self._look_begun(part, asked_us, answered_us)
+
+    def _sides(self, part: str) -> str:
+        receive, transmit = (self._spool.asterisk_path(name) for name in side_parts(part))
+        return f"r({receive})t({transmit})"
 
     async def _look_begun(self, part: str, asked_us: int, answered_us: int) -> Begun:
         monitor_id, file = await self._channel.own_monitor()
@@ -188,7 +195,9 @@ class MuteDriver:
         """The path that the commands take, for the ledger."""
         return self._segments.origin
 
-    async def begin(self, part: str, running: Monitor | None, guard_ms: int) -> Begun:
+    async def begin(
+        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+    ) -> Begun:
         """Start the recording's monitor, or unmute it.
 
         An unmute uncovers what is still queued of the paused turn. So a ping is awaited first (a
@@ -199,7 +208,7 @@ class MuteDriver:
             MonitorLostError: the muted monitor is gone.
         """
         if running is None:
-            return await self._segments.begin(part, None, guard_ms)
+            return await self._segments.begin(part, None, guard_ms, sides=sides)
         await self._segments.look(running)
         await self._ami.pass_time(1)
         await self._channel.pass_time(guard_ms)

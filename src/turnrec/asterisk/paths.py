@@ -10,6 +10,7 @@ from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.channel import AgiChannel, AmiChannel, Channel
 from turnrec.asterisk.mixmonitor import Clock, MuteDriver, SegmentDriver
 from turnrec.asterisk.spool import Spool
+from turnrec.asterisk.tally import Tally
 from turnrec.core.policy import PauseMethod
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -38,6 +39,7 @@ class Ways:
         self.spool = spool
         self.clock = clock
         self.ami = ami
+        self.tally = Tally()
         self.asterisk_version = ""
         """As AMI's CoreSettings says; empty until it has."""
 
@@ -49,6 +51,15 @@ class Ways:
         """The way by the channel's name over AMI."""
         return AmiPath(self, channel, uniqueid)
 
+    @property
+    def mutes_by_id(self) -> bool:
+        """Whether this Asterisk mutes a MixMonitor by its ID, and all of them without one."""
+        return mutes_by_id(self.asterisk_version)
+
+    def channel(self, name: str, uniqueid: str) -> AmiChannel:
+        """Any channel, by AMI."""
+        return AmiChannel(self.ami, name, uniqueid, self.tally)
+
     def driver(self, channel: Channel, method: PauseMethod) -> SegmentDriver | MuteDriver:
         """The driver of a pause method on a channel."""
         segments = SegmentDriver(channel, self.spool, self.clock)
@@ -56,8 +67,8 @@ class Ways:
             return segments
         return MuteDriver(
             channel,
-            AmiChannel(self.ami, channel.name, channel.uniqueid),
-            by_id=mutes_by_id(self.asterisk_version),
+            AmiChannel(self.ami, channel.name, channel.uniqueid, self.tally),
+            by_id=self.mutes_by_id,
             segments=segments,
             clock=self.clock,
         )
@@ -99,7 +110,7 @@ class AgiPath(_Way):
     is_dialplan = True
 
     def __init__(self, ways: Ways, session: AgiSession) -> None:
-        super().__init__(ways, AgiChannel(session))
+        super().__init__(ways, AgiChannel(session, ways.tally))
         self.session = session
 
 
@@ -109,4 +120,4 @@ class AmiPath(_Way):
     is_dialplan = False
 
     def __init__(self, ways: Ways, channel: str, uniqueid: str) -> None:
-        super().__init__(ways, AmiChannel(ways.ami, channel, uniqueid))
+        super().__init__(ways, AmiChannel(ways.ami, channel, uniqueid, ways.tally))

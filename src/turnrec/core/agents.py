@@ -1,13 +1,14 @@
 """The agent policy: what the coming and going of a human agent asks of the recorder.
 
-Two tables give the commands for `core.recorder`, in order; nothing is carried out here. Which
-bridges count as an agent's is not decided here either: these are the announced ones.
+Flat tables give the commands for `core.recorder`, in order; nothing is carried out here. Which
+bridges count as an agent's is not decided here either (`core.parties`).
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +20,8 @@ class AgentRule(enum.StrEnum):
     """The agent policy and what `off` does to an open recording, as one word."""
 
     ON = "on"
+    ON_UNCLASSED = "on, unclassed"
+    """Nobody announced the bridge and no rule classes it: every hold that is set stays."""
     OFF_PAUSE = "off, pause"
     OFF_STOP = "off, stop"
 
@@ -41,6 +44,12 @@ COMING: Final[Mapping[tuple[AgentRule, State], tuple[Command, ...]]] = MappingPr
         (AgentRule.ON, State.PAUSED): _TALK,
         (AgentRule.ON, State.STOPPED): (),
         (AgentRule.ON, State.ENDED): (),
+        # ------------------------------------------------------------
+        (AgentRule.ON_UNCLASSED, State.INACTIVE): (),
+        (AgentRule.ON_UNCLASSED, State.RECORDING): (),
+        (AgentRule.ON_UNCLASSED, State.PAUSED): (),
+        (AgentRule.ON_UNCLASSED, State.STOPPED): (),
+        (AgentRule.ON_UNCLASSED, State.ENDED): (),
         # ------------------------------------------------------------
         (AgentRule.OFF_PAUSE, State.INACTIVE): (_HOLD,),
         (AgentRule.OFF_PAUSE, State.RECORDING): (_HOLD,),
@@ -73,6 +82,28 @@ GOING: Final[Mapping[tuple[Default, State], tuple[Command, ...]]] = MappingProxy
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Back:
+    """How a turn that says that the caller is back joins with what the return itself asks."""
+
+    turn_first: bool = False
+    """The turn's own command comes first, so that nothing is recorded on the way."""
+    starts: bool = True
+    """Whether the return may start a recording."""
+
+
+BACK: Final[Mapping[Action | None, Back]] = MappingProxyType(
+    {
+        None: Back(),
+        Action.RESUME: Back(),
+        Action.PAUSE: Back(turn_first=True),
+        Action.START: Back(starts=False),
+        Action.STOP: Back(turn_first=True, starts=False),
+    }
+)
+"""By the turn's own action."""
+
+
 def effective_policy(bot: Bot, override: AgentPolicy | None) -> AgentPolicy:
     """The policy of one transfer: `never` is the bot's last word, an override beats the rest."""
     if bot.agent is AgentPolicy.NEVER or override is None:
@@ -80,19 +111,39 @@ def effective_policy(bot: Bot, override: AgentPolicy | None) -> AgentPolicy:
     return override
 
 
-def commands_for_agent(
+def agent_rule(bot: Bot, override: AgentPolicy | None = None, *, known: bool = True) -> AgentRule:
+    """The rule for one transfer.
+
+    Args:
+        bot: whose policy it is.
+        override: this transfer's policy, where one was announced.
+        known: whether it is an agent for certain: announced, or classed so by an operator's rule.
+    """
+    if effective_policy(bot, override) is AgentPolicy.ON:
+        return AgentRule.ON if known else AgentRule.ON_UNCLASSED
+    return AgentRule.OFF_STOP if bot.agent_off is AgentOff.STOP else AgentRule.OFF_PAUSE
+
+
+def commands_on_announcement(
     bot: Bot, state: State, override: AgentPolicy | None = None
 ) -> tuple[Command, ...]:
-    """What the announced coming of an agent asks of a recorder in `state`."""
-    if effective_policy(bot, override) is AgentPolicy.ON:
-        rule = AgentRule.ON
-    elif bot.agent_off is AgentOff.STOP:
-        rule = AgentRule.OFF_STOP
-    else:
-        rule = AgentRule.OFF_PAUSE
-    return COMING[rule, state]
+    """What an announcement asks before anybody rings.
+
+    `off` and `never` apply at once. `on` waits for the agent: the ringing and the queue are under
+    the bot's rules, and a caller who waits may still be reading out his number.
+    """
+    rule = agent_rule(bot, override)
+    return () if rule is AgentRule.ON else COMING[rule, state]
 
 
-def commands_after_agent(bot: Bot, state: State) -> tuple[Command, ...]:
+def commands_for_agent(
+    bot: Bot, state: State, override: AgentPolicy | None = None, *, known: bool = True
+) -> tuple[Command, ...]:
+    """What the coming of an agent asks of a recorder in `state`."""
+    return COMING[agent_rule(bot, override, known=known), state]
+
+
+def commands_after_agent(bot: Bot, state: State, *, starts: bool = True) -> tuple[Command, ...]:
     """What the caller's return to the bot asks of a recorder in `state`."""
-    return GOING[bot.default, state]
+    commands = GOING[bot.default, state]
+    return commands if starts else tuple(one for one in commands if one.action is not Action.START)

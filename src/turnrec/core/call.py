@@ -6,11 +6,12 @@ microseconds, given by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from turnrec.core.entry import JSON, EntryKind
 from turnrec.core.monitor import Begun, Monitor
+from turnrec.core.parties import PartyClass
 from turnrec.core.policy import AgentPolicy, Bot, PauseBehavior, PauseMethod
 from turnrec.core.recorder import Recorder, Source
 from turnrec.core.timeline import Gap, Segment
@@ -39,6 +40,14 @@ class ClosedRecording:
     ok: bool
     detail: Mapping[str, JSON]
     """File, samples, hashes, spans, problems: for the ledger."""
+
+    @property
+    def one_sided_parts(self) -> tuple[str, ...]:
+        """The parts in which one side of a talk is not heard at all."""
+        found = self.detail.get("one_sided")
+        if not isinstance(found, Sequence):
+            return ()
+        return tuple(str(one["part"]) for one in found if isinstance(one, Mapping))
 
 
 @dataclass(slots=True)
@@ -110,6 +119,11 @@ class OpenRecording:
             self.gaps.append(Gap(gap.began_us, at_us, tuple(sorted(gap.sources)), gap.node))
 
     @property
+    def gap_began_us(self) -> int | None:
+        """When the open gap began; None while there is none."""
+        return None if self._gap is None else self._gap.began_us
+
+    @property
     def running_part(self) -> str | None:
         """The part of the segment that runs; None while none does."""
         return None if self._running is None else self._running.part
@@ -151,6 +165,23 @@ class Recovered:
     detail: Mapping[str, JSON]
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Somebody whom a caller hears."""
+
+    uniqueid: str
+    channel: str
+    party: PartyClass
+
+
+@dataclass(frozen=True, slots=True)
+class Hushed:
+    """Recorders that aren't ours on one channel, kept from recording."""
+
+    channel: str
+    recorders: int
+
+
 @dataclass(slots=True)
 class Call:
     """A call of ours: one recorded channel and what belongs to it."""
@@ -169,12 +200,40 @@ class Call:
     """Monitors that may run although nobody wants them: their end was never confirmed."""
     agent_override: AgentPolicy | None = None
     """This transfer's policy, as announced before it; the agent's leg need not repeat it."""
+    agent_announced: bool = False
+    """The dialplan has said that an agent comes: the next party is no stranger."""
+    agent_met: bool = False
+    """Somebody who counts as an agent has been sought or met since: a turn now is the return."""
+    company: frozenset[Party] = frozenset()
+    """Whom the caller hears, as last seen."""
+    hushed: dict[str, Hushed] = field(default_factory=dict)
+    """The recorders that aren't ours and have been hushed, by uniqueid."""
+    overlong_gap_us: int | None = None
+    """The beginning of the gap that has already been found too long."""
+    put_right: int = 0
+    """How often somebody else's meddling with our monitor has been put right."""
     ended_us: int | None = None
     """When it ended, where that was found out later; None: now."""
     recovered: list[Recovered] = field(default_factory=list)
     """What the ledger had lost and the channel still knew; entered anew by whoever revives it."""
     published: dict[str, str] = field(default_factory=dict)
     """What the channel's variables say, as far as we know."""
+
+    @property
+    def talk(self) -> str:
+        """How far an agent's coming has gone, as a channel variable."""
+        flags = {"announced": self.agent_announced, "met": self.agent_met}
+        return ":".join(word for word, is_so in flags.items() if is_so)
+
+    def recall_talk(self, words: str) -> None:
+        """Read `talk` back after a restart."""
+        found = words.split(":")
+        self.agent_announced, self.agent_met = "announced" in found, "met" in found
+
+    def leave_agent(self) -> None:
+        """Forget the transfer: the caller is back with the bot."""
+        self.agent_override = None
+        self.agent_announced = self.agent_met = False
 
     def pause_beneath(self) -> None:
         """Let a pause that no turn asked for outlast a pause for one turn."""

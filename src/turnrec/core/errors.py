@@ -23,7 +23,12 @@
     │   ├── MonitorLostError          monitor-lost
     │   ├── SegmentNotStartedError    segment-not-started
     │   └── InternalError             internal-error
-    └── AsteriskUnreachableError  asterisk-unreachable: what only AMI can do, while it is down
+    ├── AsteriskUnreachableError  asterisk-unreachable: what only AMI can do, while it is down
+    └── AlarmError                what somebody must be woken for, though nobody asked
+        ├── UnclassedPartyError       unclassed-party
+        ├── OthersRecordError         others-record
+        ├── MeddledError              monitor-meddled-with
+        └── PauseTooLongError         pause-too-long
 
 Which of the three it is decides `TURNREC_STATUS`: refused leaves things alone, a fault fails
 closed. The ids appear in the dialplan, the ledger and the API.
@@ -31,6 +36,7 @@ closed. The ids appear in the dialplan, the ledger and the API.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -232,3 +238,45 @@ class InternalError(FaultError):
     """A defect of turnrec itself. It fails closed like every other fault."""
 
     id = "internal-error"
+
+
+class AlarmError(TurnrecError):
+    """What somebody must be woken for. It refuses nobody and changes no recorder."""
+
+    id = "alarm"
+
+
+class UnclassedPartyError(AlarmError):
+    """Nobody announced this bridge, and no rule of the operator's says who it is."""
+
+    id = "unclassed-party"
+
+    def __init__(self, channels: Sequence[str]) -> None:
+        self.channels = tuple(channels)
+        super().__init__(
+            f"bridged without an announcement to {', '.join(channels)}: it counts as an agent for "
+            "off and never, and lifts nothing for on; announce it (turnrec-agent-pre) or class it "
+            "(parties: in the flow file)"
+        )
+
+
+class OthersRecordError(AlarmError):
+    """A recorder that is not ours runs on the call, and could not be hushed."""
+
+    id = "others-record"
+
+
+class MeddledError(AlarmError):
+    """Somebody else stopped, muted or unmuted our monitor."""
+
+    id = "monitor-meddled-with"
+
+
+class PauseTooLongError(AlarmError):
+    """A pause has lasted longer than `max_pause_s`."""
+
+    id = "pause-too-long"
+
+    def __init__(self, max_pause_s: int, action: str) -> None:
+        self.max_pause_s = max_pause_s
+        super().__init__(f"paused for more than {max_pause_s} s; max_pause_action: {action}")

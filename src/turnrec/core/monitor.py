@@ -44,3 +44,12 @@ class Ended:
     """What the look saw, in a few words, for the ledger."""
     monitor: Monitor | None = None
     """The monitor that stays on the channel, muted (method `mute`)."""
+
+
+def side_parts(part: str) -> tuple[str, str]:
+    """The files beside a part that hold what the channel sent, and what was sent to it.
+
+    MixMonitor's options `r` and `t`. They tell whether a side is missing; the mix is the part.
+    """
+    stem, dot, suffix = part.rpartition(".")
+    return f"{stem}-r{dot}{suffix}", f"{stem}-t{dot}{suffix}"

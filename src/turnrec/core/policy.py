@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from turnrec.core.errors import InvalidNameError
+from turnrec.core.parties import PartyRule
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -153,3 +154,5 @@ class Flow:
 
     bots: Mapping[str, Bot]
     sha256: str = ""
+    parties: tuple[PartyRule, ...] = ()
+    """The operator's rules that say who is an agent, a bot or an announcement."""

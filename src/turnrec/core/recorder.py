@@ -1,4 +1,4 @@
-"""The state machine of one recorded channel, as two tables; it decides, and never acts.
+"""The state machine of one recorded channel, as tables; it decides, and never acts.
 
 `decide` looks a command up in `ACTIONS`, `suffer` looks an event up in `EVENTS`. What is not in a
 table is illegal. A decision carries the recorder as it will be *once Asterisk has confirmed its
@@ -68,6 +68,8 @@ class Effect(enum.StrEnum):
     """Look that the running segment's monitor is there."""
     END = "end"
     """End the running segment, look that its monitor is gone."""
+    CLOSE = "close"
+    """End the monitor itself, where there is one, look that it is gone."""
     FINISH = "finish"
     """Close the recording: its segments are complete."""
 
@@ -101,6 +103,16 @@ class Recorder:
     def is_open(self) -> bool:
         """Whether a recording is open."""
         return self.state in _OPEN
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether what is said now is recorded."""
+        return self.state is State.RECORDING
+
+    @property
+    def is_suppressed(self) -> bool:
+        """Whether somebody wants that nothing is recorded: a hold, or a final stop."""
+        return bool(self.holds) or self.state is State.STOPPED
 
     @property
     def is_paused(self) -> bool:
@@ -313,6 +325,19 @@ EVENTS: Final[Mapping[tuple[State, Event], Outcome]] = MappingProxyType(
 )
 
 
+NEW_PARTY: Final[Mapping[State, tuple[Effect, ...]]] = MappingProxyType(
+    {
+        # A new party begins a new segment: one monitor that hears two agents one after the other
+        # can lose the second (asterisk-facts.md, Debian's 22.10.1).
+        State.INACTIVE: (),
+        State.RECORDING: (Effect.CLOSE, Effect.BEGIN),
+        State.PAUSED: (Effect.CLOSE,),
+        State.STOPPED: (),
+        State.ENDED: (),
+    }
+)
+
+
 # ------------------------------------------------------------------ reading the tables
 
 
@@ -330,6 +355,11 @@ def decide(recorder: Recorder, command: Command, *, stop_is_final: bool) -> Deci
         if all(_CONDITIONS[when](question) for when in case.when):
             return _carry(case, question)
     raise AssertionError(f"no case for {command} in {recorder}")  # the property test's concern
+
+
+def renew(recorder: Recorder) -> Decision:
+    """Look up what a new party in the call asks of `recorder`; it changes no state and no hold."""
+    return Decision(recorder, NEW_PARTY[recorder.state])
 
 
 def _carry(case: Case, question: _Question) -> Decision:

@@ -18,6 +18,7 @@ from turnrec.core.call import ClosedRecording, FinishedRecording
 from turnrec.core.entry import JSON
 from turnrec.core.timeline import Span, TimelineError
 from turnrec.recordings.join import Joined, JoinPlan, discard_parts, join
+from turnrec.recordings.sides import discard_sides, silent_sides
 from turnrec.recordings.wav import PartError
 from turnrec.recordings.wav_writer import RecordingError
 
@@ -55,8 +56,10 @@ class Closer:
             logger.exception("recording %s could not be joined; its parts are kept", recording.id)
             return ClosedRecording(False, {"status": "failed", "problems": [str(error)]})
         self._joined[recording.id] = joined
+        one_sided = await self._in_thread(lambda: self._one_sided(joined))
         whole = not any(part.mended for part in joined.parts) and _has_all_parts(recording, joined)
-        return ClosedRecording(whole, self._detail(recording, joined, whole=whole))
+        detail = self._detail(recording, joined, whole=whole)
+        return ClosedRecording(whole, detail | {"one_sided": one_sided})
 
     async def discard(self, recording_id: str) -> None:
         """Delete the parts of a recording whose file is verified and entered."""
@@ -64,7 +67,7 @@ class Closer:
         if joined is None or self._keep_parts:
             return
         try:
-            await self._in_thread(lambda: discard_parts(joined, self._spool))
+            await self._in_thread(lambda: self._discard(joined))
         except (RecordingError, OSError):
             logger.exception("the parts of recording %s were not deleted", recording_id)
 
@@ -93,6 +96,19 @@ class Closer:
                 method=recording.method,
             )
         )
+
+    def _one_sided(self, joined: Joined) -> list[JSON]:
+        """The parts in which nothing at all is heard of one side of a talk."""
+        silent = {part.name: silent_sides(self._spool, part.name) for part in joined.parts}
+        return [
+            {"part": name, "silent": [side.value for side in sides]}
+            for name, sides in silent.items()
+            if sides
+        ]
+
+    def _discard(self, joined: Joined) -> None:
+        discard_parts(joined, self._spool)
+        discard_sides(self._spool, (part.name for part in joined.parts))
 
     def _target(self, recording: FinishedRecording) -> Path:
         day = datetime.fromtimestamp(recording.opened_us / 1_000_000, UTC).date().isoformat()

@@ -7,11 +7,13 @@ from itertools import product
 import pytest
 
 from turnrec.core.agents import (
+    BACK,
     COMING,
     GOING,
     AgentRule,
     commands_after_agent,
     commands_for_agent,
+    commands_on_announcement,
     effective_policy,
 )
 from turnrec.core.errors import RecorderRefusedError
@@ -27,6 +29,11 @@ on         | recording | turn:resume agent:resume
 on         | paused    | turn:resume agent:resume
 on         | stopped   |
 on         | ended     |
+on, unclassed | inactive  |
+on, unclassed | recording |
+on, unclassed | paused    |
+on, unclassed | stopped   |
+on, unclassed | ended     |
 off, pause | inactive  | agent:pause
 off, pause | recording | agent:pause
 off, pause | paused    | agent:pause
@@ -54,6 +61,7 @@ off | ended     |
 # Both kinds of `off` come from `agent_off`; `never` is `off`.
 RULES = {
     AgentRule.ON: [Bot("b", agent=ON)],
+    AgentRule.ON_UNCLASSED: [Bot("b", agent=ON)],
     AgentRule.OFF_PAUSE: [Bot("b", agent=p, agent_off=AgentOff.PAUSE) for p in (OFF, NEVER)],
     AgentRule.OFF_STOP: [Bot("b", agent=p, agent_off=AgentOff.STOP) for p in (OFF, NEVER)],
 }
@@ -109,8 +117,50 @@ def test_the_tables_are_complete() -> None:
 def test_an_agents_coming_asks_what_the_plan_says(
     rule: str, state: str, commands: tuple[Command, ...]
 ) -> None:
+    is_known = AgentRule(rule) is not AgentRule.ON_UNCLASSED
     for bot in RULES[AgentRule(rule)]:
-        assert commands_for_agent(bot, State(state)) == commands
+        assert commands_for_agent(bot, State(state), known=is_known) == commands
+
+
+@pytest.mark.parametrize("bot", BOTS)
+def test_off_and_never_apply_to_whoever_comes(bot: Bot) -> None:
+    if bot.agent is ON:
+        return
+    for state in State:
+        known = commands_for_agent(bot, state, known=True)
+        assert commands_for_agent(bot, state, known=False) == known
+        assert commands_on_announcement(bot, state) == known
+
+
+def test_an_announcement_with_on_waits_for_the_agent() -> None:
+    for state in State:
+        assert commands_on_announcement(Bot("b"), state) == ()
+
+
+def test_every_action_of_a_turn_has_its_way_back() -> None:
+    assert set(BACK) == {None, *Action}
+
+
+def way_back(bot: Bot, recorder: Recorder, turn: Command) -> list[Recorder]:
+    """Every recorder on the way from an agent's talk into the bot's turn, in order."""
+    back = BACK[turn.action]
+    seen = [carry_out(recorder, (turn,))] if back.turn_first else [recorder]
+    for one in commands_after_agent(bot, seen[-1].state, starts=back.starts):
+        seen.append(carry_out(seen[-1], (one,)))
+    return seen if back.turn_first else [*seen, carry_out(seen[-1], (turn,))]
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
+@pytest.mark.parametrize("bot", BOTS)
+def test_back_in_a_turn_that_may_not_be_recorded_nothing_is_on_the_way(
+    bot: Bot, action: Action
+) -> None:
+    if bot.agent is ON:
+        return
+    for before in (State.RECORDING, State.INACTIVE):
+        met = carry_out(Recorder(before), commands_for_agent(bot, before))
+        for recorder in way_back(bot, met, Command(action, Source.TURN)):
+            assert not recorder.is_recording
 
 
 @pytest.mark.parametrize(("default", "state", "commands"), read(DESIGN_GOING))

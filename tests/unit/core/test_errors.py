@@ -9,6 +9,7 @@ import pytest
 from turnrec.answer import Status
 from turnrec.core import errors
 from turnrec.core.errors import (
+    AlarmError,
     AsteriskUnreachableError,
     FaultError,
     HeldByAnotherError,
@@ -41,8 +42,10 @@ def test_an_id_may_stand_in_a_dialplan_variable(error: type[TurnrecError]) -> No
 
 
 @pytest.mark.parametrize("error", LEAVES)
-def test_every_leaf_is_a_refusal_a_fault_or_out_of_reach(error: type[TurnrecError]) -> None:
-    kinds = (RefusedError, FaultError, AsteriskUnreachableError)
+def test_every_leaf_is_a_refusal_a_fault_out_of_reach_or_an_alarm(
+    error: type[TurnrecError],
+) -> None:
+    kinds = (RefusedError, FaultError, AsteriskUnreachableError, AlarmError)
     assert sum(issubclass(error, kind) for kind in kinds) == 1
 
 

@@ -1,0 +1,281 @@
+"""The net under the announcements: finds every bridge and every recorder that nobody announced.
+
+It turns AMI's events into what concerns a live call, and tells `turnrec.talks`, `turnrec.meddling`
+and `turnrec.calls`; it decides nothing. What it hears is late by nature (1 to 20 ms after the
+fact), so the dialplan's own announcements come first and this is what remains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
+from typing import Final
+
+from turnrec.answer import Status
+from turnrec.asterisk.ami import AmiClient
+from turnrec.asterisk.ami_errors import AmiError
+from turnrec.asterisk.ami_message import AmiEvent
+from turnrec.asterisk.paths import Ways
+from turnrec.asterisk.tally import Deed
+from turnrec.calls import Asker, Calls
+from turnrec.core.bridges import Bridges, Leg
+from turnrec.core.call import Call, Party
+from turnrec.core.entry import Origin
+from turnrec.core.errors import TurnrecError
+from turnrec.core.parties import PartyClass, classify, variables_for
+from turnrec.meddling import Meddling
+from turnrec.notes import Job
+from turnrec.ports import FlowSource
+from turnrec.talks import Meeting, Talks
+
+logger = logging.getLogger(__name__)
+
+_ASKER: Final = Asker(Origin.AMI, "turnrec")
+_TRIES: Final = 3
+"""How often one change is told at once, where the call was busy. Then the sweep tells it again."""
+
+
+class Net:
+    """Follows the bridges of Asterisk and what is done to MixMonitors."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        talks: Talks,
+        meddling: Meddling,
+        ways: Ways,
+        ami: AmiClient,
+        flow: FlowSource,
+        clock: Callable[[], int],
+    ) -> None:
+        self._calls = calls
+        self._talks = talks
+        self._meddling = meddling
+        self._ways = ways
+        self._ami = ami
+        self._flow = flow
+        self._clock = clock
+        self._bridges = Bridges()
+        self._due: dict[str, int] = {}
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: Final[Mapping[str, Callable[[AmiEvent], Iterable[str]]]] = {
+            "BridgeEnter": self._entered,
+            "BridgeLeave": self._left,
+            "BridgeDestroy": self._destroyed,
+            "LocalBridge": self._paired,
+            "LocalOptimizationEnd": self._optimised,
+            "Rename": self._renamed,
+            "AgentCalled": self._called,
+            "DialBegin": self._dialled,
+            "QueueCallerJoin": self._dialled,
+            "MixMonitorStart": self._monitor_started,
+            "MixMonitorStop": self._monitor_stopped,
+            "MixMonitorMute": self._monitor_muted,
+            "Hangup": self._hung_up,
+        }
+
+    def start(self) -> None:
+        """Listen."""
+        self._ami.subscribe(*self._readers, handler=self._on_event)
+        self._ami.on_lost(self._on_lost)
+
+    async def close(self) -> None:
+        """Stop telling. The AMI client is closed by its owner."""
+        tasks = {*self._tasks, *self._telling.values()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def sync(self, channels: Iterable[AmiEvent]) -> None:
+        """Take in a list of the channels, where events may have been missed.
+
+        What events have told is newer than any list, so a list adds what isn't known and nothing
+        else. A change that could not be told before is told again.
+        """
+        for row in channels:
+            bridge_id = row.get("BridgeId") or ""
+            leg = _leg(row)
+            if bridge_id and leg.uniqueid and not self._bridges.knows(leg.uniqueid):
+                self._bridges.entered(bridge_id, leg)
+        for call in self._calls.live():
+            self._look_at((call.uniqueid,))
+
+    def recorded_beside(self, uniqueid: str) -> Call | None:
+        """The live call whose caller hears this channel: whom an agent talks to."""
+        for call in self._calls.live():
+            if any(party.uniqueid == uniqueid for party in call.company):
+                return call
+        return None
+
+    # -------------------------------------------------------------- events
+
+    def _on_event(self, event: AmiEvent) -> None:
+        self._look_at(self._readers[event.name](event))
+
+    def _on_lost(self, _error: AmiError) -> None:
+        # Who left meanwhile is not known; whoever is still there is found by the next list.
+        self._bridges.clear()
+
+    def _entered(self, event: AmiEvent) -> Iterable[str]:
+        kind = event.get("BridgeTechnology") or ""
+        swapped = event.get("SwapUniqueid")
+        touched: set[str] = set()
+        if swapped:
+            touched |= self._bridges.left(event.get("BridgeUniqueid") or "", swapped)
+        touched |= self._bridges.entered(event.get("BridgeUniqueid") or "", _leg(event), kind=kind)
+        return touched
+
+    def _left(self, event: AmiEvent) -> Iterable[str]:
+        return self._bridges.left(event.get("BridgeUniqueid") or "", event.get("Uniqueid") or "")
+
+    def _destroyed(self, event: AmiEvent) -> Iterable[str]:
+        return self._bridges.destroyed(event.get("BridgeUniqueid") or "")
+
+    def _paired(self, event: AmiEvent) -> Iterable[str]:
+        return self._bridges.paired(_leg(event, "LocalOne"), _leg(event, "LocalTwo"))
+
+    def _optimised(self, event: AmiEvent) -> Iterable[str]:
+        return self._bridges.unpaired(event.get("LocalOneUniqueid") or "")
+
+    def _renamed(self, event: AmiEvent) -> Iterable[str]:
+        uniqueid, name = event.get("Uniqueid") or "", event.get("Newname") or ""
+        self._bridges.renamed(uniqueid, name)
+        call = self._calls.find(uniqueid)
+        if call is not None and name:
+            call.channel = name
+        return ()
+
+    def _called(self, event: AmiEvent) -> Iterable[str]:
+        self._bridges.queued(event.get("DestUniqueid") or "", event.get("Queue") or "")
+        self._talks.sought(event.get("Uniqueid") or "")
+        return ()
+
+    def _dialled(self, event: AmiEvent) -> Iterable[str]:
+        self._talks.sought(event.get("Uniqueid") or "")
+        return ()
+
+    def _hung_up(self, event: AmiEvent) -> Iterable[str]:
+        uniqueid = event.get("Uniqueid") or ""
+        self._ways.tally.forget(uniqueid)
+        return self._bridges.gone(uniqueid)
+
+    # -------------------------------------------------------------- recorders
+
+    def _monitor_started(self, event: AmiEvent) -> Iterable[str]:
+        uniqueid = event.get("Uniqueid") or ""
+        if self._ways.tally.seen(uniqueid, Deed.START):
+            for call in self._with_channel(uniqueid):
+                self._spawn(self._keep(call))
+        return ()
+
+    def _monitor_stopped(self, event: AmiEvent) -> Iterable[str]:
+        call = self._calls.find(event.get("Uniqueid") or "")
+        if call is not None and call.recorder.is_recording:
+            self._spawn(self._meddling.stopped(call))
+        return ()
+
+    def _monitor_muted(self, event: AmiEvent) -> Iterable[str]:
+        uniqueid = event.get("Uniqueid") or ""
+        if self._ways.tally.seen(uniqueid, Deed.MUTE):
+            for call in self._with_channel(uniqueid):
+                self._spawn(self._meddling.muted(call))
+        return ()
+
+    def _with_channel(self, uniqueid: str) -> list[Call]:
+        return [
+            call
+            for call in self._calls.live()
+            if call.uniqueid == uniqueid
+            or any(party.uniqueid == uniqueid for party in call.company)
+        ]
+
+    async def _keep(self, call: Call) -> None:
+        """Have a call looked at that somebody else's recorder has joined."""
+
+        async def work(job: Job) -> None:
+            """What runs is hushed, or left alone, at the end of every request."""
+
+        await self._calls.ask(self._ways.by_ami(call.channel, call.uniqueid), _ASKER, work)
+
+    # -------------------------------------------------------------- telling
+
+    def _look_at(self, uniqueids: Iterable[str]) -> None:
+        for uniqueid in uniqueids:
+            if self._calls.find(uniqueid) is None:
+                continue
+            self._due.setdefault(uniqueid, self._clock())
+            if uniqueid not in self._telling:
+                task = asyncio.create_task(self._tell(uniqueid), name=f"net-{uniqueid}")
+                self._telling[uniqueid] = task
+                task.add_done_callback(partial(self._told, uniqueid))
+
+    def _told(self, uniqueid: str, _task: asyncio.Task[None]) -> None:
+        self._telling.pop(uniqueid, None)
+        if uniqueid in self._due:
+            self._look_at((uniqueid,))
+
+    async def _tell(self, uniqueid: str) -> None:
+        while uniqueid in self._due:
+            seen_us = self._due.pop(uniqueid)
+            try:
+                await self._tell_once(uniqueid, seen_us)
+            except Exception:
+                logger.exception("a change around a call could not be told; the sweep tells it")
+
+    async def _tell_once(self, uniqueid: str, seen_us: int) -> None:
+        for _ in range(_TRIES):
+            call = self._calls.find(uniqueid)
+            if call is None:
+                return
+            parties = await self._parties(call)
+            if parties == call.company:
+                return
+            path = self._ways.by_ami(call.channel, uniqueid)
+            answer = await self._talks.company_changed(path, Meeting(parties, seen_us), _ASKER)
+            if answer.status is not Status.FAILCLOSED:
+                return
+
+    async def _parties(self, call: Call) -> frozenset[Party]:
+        known = {party.uniqueid: party for party in call.company}
+        parties = []
+        for leg in self._bridges.company(call.uniqueid):
+            # Who somebody is was settled when he came.
+            party = known.get(leg.uniqueid)
+            if party is None:
+                party = Party(leg.uniqueid, leg.name, await self._class_of(leg))
+            parties.append(party)
+        return frozenset(parties)
+
+    async def _class_of(self, leg: Leg) -> PartyClass:
+        rules = self._flow.flow.parties
+        variables = await self._variables(leg, variables_for(leg, rules))
+        return classify(leg, rules, variables)
+
+    async def _variables(self, leg: Leg, names: tuple[str, ...]) -> Mapping[str, str]:
+        if not names:
+            return {}
+        try:
+            return await self._ways.by_ami(leg.name, leg.uniqueid).read(*names)
+        except TurnrecError as error:
+            logger.warning("channel %s could not be asked who it is: %s", leg.uniqueid, error)
+            return {}
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _leg(event: AmiEvent, prefix: str = "") -> Leg:
+    """The channel that an event shows, by the fields that every channel snapshot has."""
+    return Leg(
+        uniqueid=event.get(f"{prefix}Uniqueid") or "",
+        name=event.get(f"{prefix}Channel") or "",
+        context=event.get(f"{prefix}Context") or "",
+        exten=event.get(f"{prefix}Exten") or "",
+        linkedid=event.get(f"{prefix}Linkedid") or "",
+    )
