@@ -28,6 +28,7 @@ from turnrec.pbx.phone.incoming import IncomingCall
 from turnrec.pbx.phone.media import MediaOptions, Network
 from turnrec.pbx.phone.outgoing import OutgoingCall
 from turnrec.pbx.phone.phone import Phone
+from turnrec.pbx.phone.sdp import Direction
 from turnrec.pbx.phone.sources import (
     TONE_AMPLITUDE,
     Chord,
@@ -51,6 +52,7 @@ __all__ = [
     "Clip",
     "Codec",
     "Credentials",
+    "Direction",
     "Ear",
     "IncomingCall",
     "MalformedError",

@@ -20,7 +20,8 @@ from turnrec.pbx.phone.errors import (
     PhoneError,
 )
 from turnrec.pbx.phone.media import MediaStream, Network
-from turnrec.pbx.phone.sdp import MediaDescription
+from turnrec.pbx.phone.referral import Referral, refer_to_call
+from turnrec.pbx.phone.sdp import Direction, MediaDescription
 from turnrec.pbx.phone.sip import Fields, Request, Response
 from turnrec.pbx.phone.sources import TONE_AMPLITUDE, Clip, Source
 from turnrec.pbx.phone.watch import Watch
@@ -66,6 +67,7 @@ class Call(ABC):
         self._state = CallState.CALLING
         self._changes = Watch()
         self._reinvite: ServerTransaction | None = None
+        self._referral: Referral | None = None
         self._sdp_version = 1
 
     async def __aenter__(self) -> Call:
@@ -170,13 +172,45 @@ class Call(ABC):
             await self._abandon()
         await self.wait_ended(timeout_s)
 
+    async def hold(
+        self, direction: Direction = Direction.SENDONLY, timeout_s: float = GRACE_S
+    ) -> None:
+        """Put the other side on hold by a re-INVITE; INACTIVE also ends this side's packets."""
+        await self._renegotiate(direction, timeout_s)
+
+    async def unhold(self, timeout_s: float = GRACE_S) -> None:
+        """Take the other side off hold."""
+        await self._renegotiate(Direction.SENDRECV, timeout_s)
+
     async def transfer(self, target_uri: str, timeout_s: float = GRACE_S) -> None:
-        """Blind transfer: ask the other side (REFER) to call somebody else instead."""
-        fields = (("Refer-To", f"<{target_uri}>"), ("Referred-By", f"<{self.dialog.local_uri}>"))
-        request = self.dialog.request("REFER", (*fields, *self.dialog.contact))
-        response = await self._endpoint.request(request, self.dialog.peer).final(timeout_s)
-        if not response.is_success:
-            raise CallRejectedError(response.status, response.reason)
+        """Blind transfer: ask the other side (REFER) to call somebody else instead.
+
+        Returns once the other side has agreed to try; `wait_transferred` tells how it ended.
+        """
+        await self._refer(f"<{target_uri}>", timeout_s)
+
+    async def transfer_to(self, other: Call, timeout_s: float = GRACE_S) -> None:
+        """Attended transfer: have the other side take this one's place in another call of ours."""
+        await self._refer(refer_to_call(other.dialog), timeout_s)
+
+    @property
+    def transfer_statuses(self) -> tuple[int, ...]:
+        """What the other side has said (NOTIFY) of the latest transfer, in order: 100, 200."""
+        return () if self._referral is None else tuple(self._referral.statuses)
+
+    async def wait_transferred(self, timeout_s: float = GRACE_S) -> None:
+        """Return once the transfer is said to have succeeded.
+
+        Raises:
+            CallRejectedError: it is said to have failed.
+            CallEndedError: the call ended before a word of either.
+        """
+        referral = self._referral
+        if referral is None:
+            raise PhoneError("nobody was asked for a transfer")
+        await self._changes.until(lambda: referral.is_over, "end of the transfer", timeout_s)
+        if not referral.has_succeeded:
+            raise CallRejectedError(referral.statuses[-1], "transfer failed")
 
     def receive(self, transaction: ServerTransaction) -> None:
         """Take in a request of the other side within this call (called by the phone)."""
@@ -189,7 +223,12 @@ class Call(ABC):
             self._finish(CallEnd(by_us=False, status=200, reason=reason))
         elif method == "INVITE":
             self._receive_reinvite(transaction)
-        elif method in {"OPTIONS", "NOTIFY", "INFO"}:
+        elif method == "NOTIFY":
+            self._respond(transaction, 200, self.dialog.contact)
+            if self._referral is not None:
+                self._referral.receive(transaction.request)
+                self._changes.changed()
+        elif method in {"OPTIONS", "INFO"}:
             self._respond(transaction, 200, self.dialog.contact)
         else:
             self._respond(transaction, 405, self.dialog.contact)
@@ -209,6 +248,25 @@ class Call(ABC):
     @abstractmethod
     async def _abandon(self) -> None:
         """End a call that is not answered yet."""
+
+    async def _refer(self, refer_to: str, timeout_s: float) -> None:
+        fields = (("Refer-To", refer_to), ("Referred-By", f"<{self.dialog.local_uri}>"))
+        request = self.dialog.request("REFER", (*fields, *self.dialog.contact))
+        self._referral = Referral()  # before the answer: a NOTIFY may overtake it
+        response = await self._endpoint.request(request, self.dialog.peer).final(timeout_s)
+        if not response.is_success:
+            raise CallRejectedError(response.status, response.reason)
+
+    async def _renegotiate(self, direction: Direction, timeout_s: float) -> None:
+        self._sdp_version += 1
+        body = self.media.offer(direction).pack(self._sdp_version)
+        request = self.dialog.request("INVITE", self.dialog.contact, body)
+        inviting = self._endpoint.request(request, self.dialog.peer)
+        response = await inviting.final(timeout_s)
+        if not response.is_success:
+            raise CallRejectedError(response.status, response.reason)
+        inviting.acknowledge(self.dialog.ack(request))
+        self.media.connect(MediaDescription.parse(response.body))
 
     def _receive_reinvite(self, transaction: ServerTransaction) -> None:
         try:

@@ -32,6 +32,7 @@ class IncomingCall(Call):
     ) -> None:
         super().__init__(endpoint, dialog, media, on_end)
         self._invite = invite
+        self._answer: MediaDescription | None = None
 
     @property
     def caller_uri(self) -> str:
@@ -49,19 +50,24 @@ class IncomingCall(Call):
             self._respond(self._invite, 180, self.dialog.contact)
             self._set_state(CallState.RINGING)
 
+    async def progress(self, source: Source | None = None) -> None:
+        """Say something before the answer: 183 with a description of this side's audio."""
+        if self._state in {CallState.ANSWERED, CallState.ENDED}:
+            raise CallEndedError("progress")
+        if source is not None:
+            self.source = source
+        described = await self._describe()
+        self._respond(self._invite, 183, self.dialog.contact, described.pack())
+        self._set_state(CallState.RINGING)
+
     async def answer(self, source: Source | None = None, timeout_s: float = GRACE_S) -> None:
         """Answer; return when the caller has acknowledged."""
         if self._state in {CallState.ANSWERED, CallState.ENDED}:
             raise CallEndedError("answer")
         if source is not None:
             self.source = source
-        try:
-            offer = MediaDescription.parse(self._invite.request.body)
-            answer = self.media.answer(offer)
-        except (MalformedError, MediaNotAgreedError):
-            await self.reject(488)
-            raise
-        self._respond(self._invite, 200, self.dialog.contact, answer.pack())
+        described = await self._describe()
+        self._respond(self._invite, 200, self.dialog.contact, described.pack())
         self._set_state(CallState.ANSWERED)
         try:
             await self._changes.until(lambda: self._invite.is_acknowledged, "ACK", timeout_s)
@@ -88,6 +94,17 @@ class IncomingCall(Call):
             self._changes.changed()
         else:
             super().receive_ack(ack)
+
+    async def _describe(self) -> MediaDescription:
+        """This side's answer to the offer; the same in the 183 and in the 200 (RFC 3261 13.2.1)."""
+        if self._answer is None:
+            try:
+                offer = MediaDescription.parse(self._invite.request.body)
+                self._answer = self.media.answer(offer)
+            except (MalformedError, MediaNotAgreedError):
+                await self.reject(488)
+                raise
+        return self._answer
 
     async def _abandon(self) -> None:
         await self.reject(480)
