@@ -144,6 +144,7 @@ async def rig(
     manager: str = "",
     verbose: int = 0,
     queues: str = "",
+    features: str = "",
 ) -> AsyncIterator[Rig]:
     """Start a PBX with turnrec.conf and `dialplan`, and turnrec with `flow`; end both.
 
@@ -153,6 +154,7 @@ async def rig(
     (folder / "flow.yaml").write_text(flow, "utf-8")
     (folder / "tests.conf").write_text(dialplan, "utf-8")
     (folder / "queues.conf").write_text(queues, "utf-8")
+    (folder / "features.conf").write_text(features, "utf-8")
     (folder / "manager.conf").write_text(manager, "utf-8")
     sounds = folder / "sounds"
     sounds.mkdir(exist_ok=True)
@@ -176,6 +178,7 @@ async def rig(
         extra_conf={
             "manager.conf": (folder / "manager.conf",),
             "queues.conf": (folder / "queues.conf",),
+            "features.conf": (folder / "features.conf",),
         },
         verbose=verbose,
     )

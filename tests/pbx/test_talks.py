@@ -1,0 +1,284 @@
+"""The talk with an agent: fifty bridges at once, the net under them, and who meddles with it.
+
+The bot sounds 400 Hz, the agent 1700. The caller sounds 500 Hz with the bot and 1300 Hz from the
+moment that an agent is announced (or hears him) until he is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pbx.rig import WAIT_S, Rig, rig, write_tones
+from tests.pbx.tones import NOMINAL_AMPLITUDE, Leak, analyse, leaks, read_wav
+from turnrec.core.entry import Entry, EntryKind
+from turnrec.ledger.views import RecordingRecord
+from turnrec.pbx.packages import Installation
+from turnrec.pbx.phone import Call, IncomingCall, MediaOptions, Phone, Tone
+
+pytestmark = pytest.mark.pbx
+
+AGENT_HZ, CALLER_HZ, CALLER_TO_AGENT_HZ, BOT_HZ = 1700, 500, 1300, 400
+BRIDGES = 50
+AT_ONCE = 25
+TALK_PACKETS = 75
+"""Packets of 20 ms that the agent says once both hear each other."""
+JUDGED_FROM_S, JUDGED_FOR_S = 0.1, 1.0
+"""Of a talk's segment: from the first 100 ms after the settling time on."""
+
+FLOW = """
+version: 1
+bots:
+  kyc: {nodes: {open: resume, ask: pause, halt: stop}}
+  private: {agent: never, nodes: {open: resume, ask: pause}}
+  kept: {agent_off: pause, nodes: {open: resume, ask: pause}}
+  muted: {pause_method: mute, nodes: {open: resume, ask: pause}}
+  late: {max_pause_s: 1, nodes: {open: resume, ask: pause}}
+  ends: {max_pause_s: 1, max_pause_action: stop, nodes: {open: resume, ask: pause}}
+  goes: {max_pause_s: 1, max_pause_action: resume, nodes: {open: resume, ask: pause}}
+"""
+
+# meet-HOW-BOT-POLICY-NODE-N-PORT: the agent's phone listens on PORT. HOW is what the dialplan says
+# of the agent, pre (turnrec-agent-pre), leg (Dial's U() too) or none, and d or q: Dial or Queue.
+DIALPLAN = """
+[turnrec-tests](+)
+exten => _meet-.,1,Answer()
+ same => n,Set(HOW=${CUT(EXTEN,-,2)})
+ same => n,Set(SAID=${CUT(HOW,_,1)})
+ same => n,Set(POLICY=${CUT(EXTEN,-,4)})
+ same => n,Set(AGENT=PJSIP/tester/sip:agent@127.0.0.1:${CUT(EXTEN,-,7)})
+ same => n,Set(__DYNAMIC_FEATURES=turnrec-pause#turnrec-resume#turnrec-lift)
+ same => n,Gosub(turnrec-start,s,1(${CUT(EXTEN,-,3)}))
+ same => n,Gosub(turnrec-turn,s,1(open))
+ same => n,Playback(${SOUNDS}/bot400)
+ same => n,Gosub(turnrec-turn,s,1(${CUT(EXTEN,-,5)}))
+ same => n,GotoIf($["${SAID}" = "none"]?out)
+ same => n,Gosub(turnrec-agent-pre,s,1(${POLICY}))
+ same => n(out),AGI(${MARK}/mark,out)
+ same => n,GotoIf($["${CUT(HOW,_,2)}" = "q"]?queue)
+ same => n,Dial(${AGENT},30,gtkT${IF($["${SAID}" = "leg"]?U(turnrec-agent))})
+ same => n,Goto(back)
+ same => n(queue),AddQueueMember(${CUT(EXTEN,-,1-6)},${AGENT},,,agent,PJSIP/tester)
+ same => n,Queue(${CUT(EXTEN,-,1-6)},ct,,,20)
+ same => n(back),AGI(${MARK}/mark,back)
+ same => n,Gosub(turnrec-turn,s,1(open))
+ same => n,Playback(${SOUNDS}/bot400)
+ same => n,AGI(${MARK}/mark,end)
+ same => n,Hangup()
+"""
+
+
+@dataclass
+class Talk:
+    """One caller who was put through, and who he talked to."""
+
+    extension: str
+    call: Call
+    leg: IncomingCall
+
+
+@asynccontextmanager
+async def talk(here: Rig, extension: str, *, first_sequence: int = 40_000) -> AsyncIterator[Talk]:
+    """Be put through to an agent and hear each other; afterwards he hangs up, the bot ends it.
+
+    An agent whose first sequence number is 32768 or more is the one whom Debian's 22.10.1 loses.
+    """
+    async with (
+        Phone() as caller,
+        Phone(user="agent", media=MediaOptions(first_sequence=first_sequence)) as agent,
+    ):
+        dialled = f"{extension}-{agent.port}"
+
+        async def on_mark(_extension: str, word: str) -> None:
+            call.source = Tone(CALLER_TO_AGENT_HZ if word == "out" else CALLER_HZ)
+
+        here.marks[dialled] = on_mark
+        media = MediaOptions(source=Tone(CALLER_HZ), keep_chunks=50)
+        call = await caller.dial(f"sip:{dialled}@{here.sip}", media)
+        leg = await agent.incoming(WAIT_S)
+        await leg.answer(Tone(AGENT_HZ), WAIT_S)
+        await leg.wait_heard(CALLER_TO_AGENT_HZ, timeout_s=WAIT_S)
+        await call.wait_heard(AGENT_HZ, timeout_s=WAIT_S)
+        yield Talk(dialled, call, leg)
+        await leg.wait_sent(TALK_PACKETS, timeout_s=WAIT_S)
+        await leg.hang_up(WAIT_S)
+        await call.wait_ended(timeout_s=WAIT_S)
+
+
+async def just_talk(here: Rig, extension: str) -> None:
+    async with talk(here, extension):
+        pass
+
+
+def queues(extensions: list[str]) -> str:
+    return "\n".join(
+        f"[{extension}]\nstrategy = ringall\njoinempty = yes\nretry = 1\n"
+        for extension in extensions
+    )
+
+
+@asynccontextmanager
+async def house(
+    installation: Installation, folder: Path, extensions: list[str]
+) -> AsyncIterator[Rig]:
+    async with rig(
+        installation, folder, FLOW, DIALPLAN, queues=queues(extensions), features=FEATURES
+    ) as here:
+        write_tones(here.folder / "sounds", {BOT_HZ: 1.0})
+        yield here
+
+
+async def all_talk(here: Rig, extensions: list[str]) -> None:
+    """Have these talks, AT_ONCE at a time."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(extension: str) -> None:
+        async with room:
+            await just_talk(here, extension)
+
+    await asyncio.gather(*(one(extension) for extension in extensions))
+
+
+@contextmanager
+def busy_cpu() -> Iterator[None]:
+    """Keep every core busy with something else."""
+    burners = [
+        multiprocessing.get_context("spawn").Process(target=_burn, daemon=True)
+        for _ in range(multiprocessing.cpu_count())
+    ]
+    for one in burners:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in burners:
+            one.kill()
+            one.join()
+
+
+def _burn() -> None:
+    while True:
+        pass
+
+
+def windows_of_the_talk(here: Rig, recordings: list[RecordingRecord]) -> list[Leak]:
+    """Every window of the agent, and of the caller talking to him, in any file or part."""
+    files = [here.file(one) for one in recordings if one.file]
+    files += [part for one in recordings for part in here.parts(one)]
+    tones = (AGENT_HZ, CALLER_TO_AGENT_HZ)
+    return [leak for file in files for leak in leaks(read_wav(file).channels[0], tones_hz=tones)]
+
+
+async def entries(here: Rig, *kinds: EntryKind) -> list[Entry]:
+    """What the ledger holds of these kinds."""
+    await here.service.ledger.flush(timeout_s=WAIT_S)
+    written = await here.service.ledger.entries(limit=None)
+    return [one.entry for one in written if one.entry.kind in kinds]
+
+
+async def alarms(here: Rig) -> set[str]:
+    return {one.result for one in await entries(here, EntryKind.ALARM)}
+
+
+FEATURES = """
+[applicationmap]
+turnrec-pause => *91,self,Gosub,"turnrec-operator,s,1(pause)"
+turnrec-resume => *92,self,Gosub,"turnrec-operator,s,1(resume)"
+turnrec-lift => *93,self,Gosub,"turnrec-operator,s,1(lift)"
+"""
+
+
+# ------------------------------------------------------------------ announced, fifty at once
+
+
+@pytest.mark.parametrize("way", ["pre_d", "pre_q"])
+@pytest.mark.parametrize("bot", ["kyc-off", "private-on"])
+async def test_no_window_of_an_announced_agent_is_in_any_file_also_with_the_cpu_busy(
+    asterisk_22: Installation, tmp_path: Path, way: str, bot: str
+) -> None:
+    count = BRIDGES // 2  # half with each bot: fifty a way
+    extensions = [f"meet-{way}-{bot}-{'open' if n % 2 else 'ask'}-{n:02d}" for n in range(count)]
+    async with house(asterisk_22, tmp_path, extensions) as here:
+        with busy_cpu():
+            await all_talk(here, extensions)
+        recordings = await here.recordings(2 * count)
+        assert windows_of_the_talk(here, recordings) == []
+        assert {one.status for one in recordings} == {"done"}
+        assert len(recordings) == 2 * count
+        assert here.service.calls.live() == []
+
+
+async def test_after_a_paused_turn_both_are_recorded_from_the_settling_time_on(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    extensions = [
+        f"meet-{'leg_d' if n % 2 else 'pre_d'}-kyc-on-ask-{n:02d}" for n in range(BRIDGES)
+    ]
+    async with house(asterisk_22, tmp_path, extensions) as here:
+        await all_talk(here, extensions)
+        recordings = await here.recordings(BRIDGES)
+        assert len(recordings) == BRIDGES
+        flagged = [one for one in await entries(here, EntryKind.ALARM) if one.result == "one-sided"]
+        missing = [one.recording_id for one in recordings if not both_are_heard(here, one)]
+        assert len(missing) <= len(flagged), "a side is missing and nobody was told"
+        print(f"{BRIDGES - len(missing)} of {BRIDGES} with both sides, {len(flagged)} flagged")
+        assert missing == []
+
+
+def both_are_heard(here: Rig, recording: RecordingRecord) -> bool:
+    """Whether the segment of the talk holds both, from its first 100 ms on."""
+    first = round(JUDGED_FROM_S * 8000)
+    for part in here.parts(recording):
+        if part.stem.endswith(("-r", "-t")):
+            continue
+        audio = read_wav(part).channels[0][first : first + round(JUDGED_FOR_S * 8000)]
+        shares = analyse(audio, 8000, (AGENT_HZ, CALLER_TO_AGENT_HZ)) / NOMINAL_AMPLITUDE
+        if len(shares) >= 50 and bool(np.mean(shares.min(axis=1) > 0.5) > 0.97):
+            return True
+    return False
+
+
+# ------------------------------------------------------------------ nobody announced it
+
+
+@pytest.mark.parametrize("way", ["none_d", "none_q"])
+async def test_an_unannounced_agent_is_recorded_for_the_measured_window_only(
+    asterisk: Installation, tmp_path: Path, way: str
+) -> None:
+    extensions = [f"meet-{way}-private-on-open-{n:02d}" for n in range(10)]
+    async with house(asterisk, tmp_path, extensions) as here:
+        await all_talk(here, extensions)
+        recordings = await here.recordings(2 * len(extensions))
+        measured = await entries(here, EntryKind.WINDOW_MEASURED)
+        assert len(measured) == len(extensions)
+        lasted_s = {one.call_id: _window_s(one) for one in measured}
+        for one in recordings:
+            for leak in windows_of_the_talk(here, [one]):
+                # The event itself is 1 to 20 ms old; a frame of 20 ms at each end is audible.
+                length_s = leak.end_s - leak.start_s
+                assert length_s <= lasted_s[one.call_id] + 0.1, (one.call_id, leak)
+        assert "unclassed-party" in await alarms(here)
+        print("windows:", sorted(round(s * 1000, 1) for s in lasted_s.values()), "ms")
+
+
+def _window_s(entry: Entry) -> float:
+    to_us, from_us = entry.detail["to_us"], entry.detail["from_us"]
+    assert isinstance(to_us, int)
+    assert isinstance(from_us, int)
+    return (to_us - from_us) / 1_000_000
+
+
+async def test_an_unannounced_stranger_lifts_no_hold_of_the_bots_turn(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    extensions = [f"meet-none_d-kyc-on-ask-{n}" for n in range(3)]
+    async with house(asterisk_22, tmp_path, extensions) as here:
+        await all_talk(here, extensions)
+        assert windows_of_the_talk(here, await here.recordings(3)) == []
