@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from turnrec import __version__, logs
+from turnrec.asterisk.spool import Spool
 from turnrec.config import ConfigError, load_settings
 from turnrec.core.errors import TurnrecError
 from turnrec.core.policy import Action
@@ -140,23 +141,32 @@ async def _serve(service: Service) -> None:
 def panic_command(
     config: ConfigOption = None,
     asterisk: Annotated[
-        str, typer.Option(help="The command to use where AMI can't be reached.")
+        str,
+        typer.Option(help="Asterisk's own command, which lists the monitors (AMI can't)."),
     ] = "asterisk",
 ) -> None:
-    """Stop every monitor of turnrec's on this Asterisk, now, with or without the server."""
+    """Stop every monitor of turnrec's on this Asterisk, now, with or without the server.
+
+    Status 0 only where it is known that none runs any more.
+    """
     settings = _settings(config)
+    recordings = settings.recordings
     report = asyncio.run(
         panic(
             ami_settings(settings.asterisk) if settings.asterisk.ami_enabled else None,
-            PurePosixPath(str(settings.recordings.asterisk_spool_dir)),
+            Spool(recordings.spool_dir, PurePosixPath(str(recordings.asterisk_spool_dir))),
             asterisk,
         )
     )
-    print(f"{report.channels} channels looked at (by {report.way})")
+    print(f"{report.channels} channels looked at (by {' and '.join(report.ways)})")
     print(f"{len(report.stopped)} monitors stopped")
+    for failure in report.failures:
+        print(f"not reached by {failure}", file=sys.stderr)
     for part in report.still_running:
         print(f"STILL RUNNING: {part}", file=sys.stderr)
-    if report.still_running:
+    for doubt in report.unknown:
+        print(f"NOT KNOWN: {doubt}", file=sys.stderr)
+    if not report.is_clear:
         raise typer.Exit(1)
 
 
