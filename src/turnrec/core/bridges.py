@@ -21,8 +21,8 @@ Page, pick-up, parking, BridgeWait), all with `Uniqueid` as the one sure name:
 So LocalOptimizationBegin and End, BridgeCreate and BridgeMerge need not be listened to. What is
 seen for a millisecond means nothing yet: a company that has become empty while a channel moves, or
 a Local's half that stands in because it enters its bridge after the others (0.4 ms on 16) or leaves
-it before it hangs up (1 ms). A return to the dialplan is an empty company whose
-channel is not `is_bridged` a moment later either.
+it before it hangs up (1 ms). A return to the dialplan is an empty company whose channel is not
+`is_bridged` a moment later either.
 """  # noqa: E501 - a table
 
 from __future__ import annotations
@@ -110,6 +110,10 @@ class Bridges:
         """Whether it is in a bridge, if alone, or held: it runs no dialplan then."""
         return uniqueid in self._bridge_of
 
+    def knows(self, uniqueid: str) -> bool:
+        """Whether events or a list have told where it is."""
+        return self.is_bridged(uniqueid)
+
     @property
     def remembered(self) -> int:
         """How many things it knows; 0 once every channel is gone."""
@@ -163,6 +167,10 @@ class Bridges:
         self._remember(one)
         self._remember(two)
         return frozenset(self._reach(one.uniqueid).keys() | self._reach(two.uniqueid).keys())
+
+    def unpaired(self, uniqueid: str) -> frozenset[str]:
+        """LocalOptimizationEnd, of either half: what it did, Enter and Leave have told already."""
+        return frozenset(self._reach(uniqueid)) if uniqueid in self._legs else frozenset()
 
     def renamed(self, uniqueid: str, new_name: str) -> frozenset[str]:
         """Rename."""
