@@ -292,7 +292,8 @@ class Execution:
         running = call.monitor
         part = recording.next_part() if running is None else running.part
         guard_ms = call.bot.guard_ms if job.guard_ms is None else job.guard_ms
-        begun = await job.driver.begin(part, running, guard_ms, sides=bool(call.company))
+        sides = bool(call.company) or call.agent_met
+        begun = await job.driver.begin(part, running, guard_ms, sides=sides)
         call.monitor = begun.monitor
         # Option `i` of MixMonitor has set it.
         call.published["TURNREC_MIXMON_ID"] = begun.monitor.id

@@ -87,7 +87,7 @@ class Watch:
                 else:
                     self._calls.restore(call)
                     await self._calls.hang_up(uniqueid, asker)
-            self._net.sync(channels)
+            await self._net.sync(channels)
 
     async def _adopt(self, channel: str, uniqueid: str) -> None:
         try:

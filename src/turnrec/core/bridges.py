@@ -93,11 +93,12 @@ class Bridges:
         """Whom this channel hears or is heard by, through bridges and Local channels.
 
         A Local channel whose far half is in no bridge runs dialplan there: that half stands in
-        for whoever that is. A recorded Local half's own other half is itself, and nobody else.
+        for whoever that is. Of a recorded Local half, whoever is behind its own other half is the
+        recorded party himself (an outbound bot's callee), and no company.
         """
         own = self._other_half(uniqueid)
         found = []
-        for one, queue in self._reach(uniqueid).items():
+        for one, queue in self._reach(uniqueid, through_own_half=False).items():
             if one in (uniqueid, own):
                 continue
             leg = self._legs[one]
@@ -234,7 +235,7 @@ class Bridges:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _reach(self, uniqueid: str) -> dict[str, str]:
+    def _reach(self, uniqueid: str, *, through_own_half: bool = True) -> dict[str, str]:
         """All that this channel is connected with, itself too; each with the queue that called it.
 
         A queue calls the near half of a Local channel and means who is behind it.
@@ -246,7 +247,8 @@ class Bridges:
             one = todo.pop()
             queue = reached[one]
             far = self._other_half(one)
-            if far is not None and far not in reached:
+            hops = through_own_half or uniqueid not in (one, far)
+            if hops and far is not None and far not in reached:
                 called = "" if one == uniqueid else self._queues.get(one)
                 reached[far] = called or queue
                 todo.append(far)

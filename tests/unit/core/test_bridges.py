@@ -151,12 +151,14 @@ def test_a_local_parked_behind_leads_to_nobody() -> None:
     assert names(bridges) == set()
 
 
-def test_a_recorded_half_hears_who_is_in_the_bridge_of_the_other() -> None:
+def test_who_is_behind_a_recorded_half_is_the_recorded_party_himself() -> None:
     bridges = Bridges()
     bridges.paired(NEAR, FAR)
-    assert names(bridges, NEAR) == set(), "its own other half is itself"
-    bridges.entered(INNER, AGENT)
-    assert NEAR.uniqueid in bridges.entered(INNER, FAR)
+    bridges.entered(INNER, CALLER)
+    bridges.entered(INNER, FAR)
+    assert names(bridges, NEAR) == set(), "an outbound bot's callee is no agent"
+    bridges.entered(TALK, AGENT)
+    bridges.entered(TALK, NEAR)
     assert names(bridges, NEAR) == {AGENT.name}
 
 
@@ -305,13 +307,15 @@ class Model:
     def company(self, uniqueid: str) -> set[str]:
         known = {uniqueid, *self.where, *self.halves}
         near = {uniqueid}
-        for _ in known:
-            near |= {one for one in known if any(self._hears(one, other) for other in near)}
         own = PAIRS.get(uniqueid)
+        for _ in known:
+            near |= {
+                one for one in known if any(self._hears(one, other, uniqueid) for other in near)
+            }
         return {one for one in near - {uniqueid, own} if self._is_somebody(one)}
 
-    def _hears(self, one: str, other: str) -> bool:
-        if {one, other} <= self.halves and PAIRS.get(one) == other:
+    def _hears(self, one: str, other: str, asked: str) -> bool:
+        if {one, other} <= self.halves and PAIRS.get(one) == other and asked not in (one, other):
             return True
         bridge = self.where.get(one)
         return bridge not in (None, OTHER) and self.where.get(other) == bridge
