@@ -111,10 +111,6 @@ class Bridges:
         """Whether it is in a bridge, if alone, or held: it runs no dialplan then."""
         return uniqueid in self._bridge_of
 
-    def knows(self, uniqueid: str) -> bool:
-        """Whether events or a list have told where it is."""
-        return self.is_bridged(uniqueid)
-
     @property
     def remembered(self) -> int:
         """How many things it knows; 0 once every channel is gone."""
@@ -168,10 +164,6 @@ class Bridges:
         self._remember(one)
         self._remember(two)
         return frozenset(self._reach(one.uniqueid).keys() | self._reach(two.uniqueid).keys())
-
-    def unpaired(self, uniqueid: str) -> frozenset[str]:
-        """LocalOptimizationEnd, of either half: what it did, Enter and Leave have told already."""
-        return frozenset(self._reach(uniqueid)) if uniqueid in self._legs else frozenset()
 
     def renamed(self, uniqueid: str, new_name: str) -> frozenset[str]:
         """Rename."""
