@@ -20,7 +20,9 @@ from typing import Any, Final, get_type_hints
 import yaml
 
 from turnrec.core.errors import InvalidNameError
+from turnrec.core.parties import PartyRule
 from turnrec.core.policy import Action, Bot, Flow, Node, Scope, check_name
+from turnrec.flow_parties import party_rules
 from turnrec.flow_yaml import (
     MAX_BYTES,
     Checker,
@@ -37,7 +39,7 @@ __all__ = ["FlowError", "FlowFile", "Mistake", "ReloadResult", "parse_flow"]
 logger = logging.getLogger(__name__)
 
 _VERSION: Final = "1"
-_SECTIONS: Final = ("version", "defaults", "bots")
+_SECTIONS: Final = ("version", "defaults", "parties", "bots")
 _NODE_KEYS: Final = ("action", "scope", "new", "sensitive", "next")
 # What a bot may be told is what policy.Bot holds: a policy added there is read here.
 _POLICY_TYPES: Final[Mapping[str, Any]] = {
@@ -56,18 +58,18 @@ def parse_flow(data: bytes, path: str) -> Flow:
     root = compose(data, path)
     if root is None or is_empty(root):
         raise FlowError([Mistake(path, 1, 1, "the file is empty: it needs version and bots")])
-    bots = _Reader(path, root).bots()
-    return Flow(MappingProxyType(bots), hashlib.sha256(data).hexdigest())
+    bots, parties = _Reader(path, root).read()
+    return Flow(MappingProxyType(bots), hashlib.sha256(data).hexdigest(), parties)
 
 
 class _Reader:
-    """Turns one file's YAML nodes into bots."""
+    """Turns one file's YAML nodes into bots and rules."""
 
     def __init__(self, path: str, root: yaml.Node) -> None:
         self._root = root
         self._check = Checker(path)
 
-    def bots(self) -> dict[str, Bot]:
+    def read(self) -> tuple[dict[str, Bot], tuple[PartyRule, ...]]:
         written = self._check.known(self._root, "the file", _SECTIONS, "section")
         if not isinstance(self._root, yaml.MappingNode):
             self._check.raise_mistakes()
@@ -75,13 +77,14 @@ class _Reader:
         defaults = self._policies(
             self._check.known(written.get("defaults"), "defaults", _POLICY_TYPES, "policy")
         )
+        parties = party_rules(self._check, written.get("parties"))
         bots = {
             name: self._bot(name, node, defaults)
             for name, node in self._named(written.get("bots"), "bots", "bot's name")
         }
         self._check_some_bot(written.get("bots"))
         self._check.raise_mistakes()
-        return bots
+        return bots, parties
 
     def _check_version(self, node: yaml.Node | None) -> None:
         if node is None:

@@ -223,12 +223,14 @@ class Checker:
             return str(node.value)
         return None
 
-    def items(self, node: yaml.Node | None, what: str) -> Iterator[yaml.Node]:
-        """Yield the items of a list."""
+    def items(
+        self, node: yaml.Node | None, what: str, like: str = "[one, two]"
+    ) -> Iterator[yaml.Node]:
+        """Yield the items of a list; `like` is how one is written."""
         if node is None or not self._is_untagged(node):
             return
         if not isinstance(node, yaml.SequenceNode):
-            self.note(node, f"{what} must be a list like [one, two], not {shown(node)}")
+            self.note(node, f"{what} must be a list like {like}, not {shown(node)}")
             return
         for item in node.value:
             self._count(item)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnrec.core.parties import PartyClass, PartyRule
 from turnrec.core.policy import (
     Action,
     AgentOff,
@@ -185,6 +186,37 @@ bots:
     assert bots["two"].nodes["again"] == Node("again", Action.PAUSE, Scope.TURN)
 
 
+def test_the_parties_are_read_in_their_order() -> None:
+    text = """\
+version: 1
+parties:
+  - {class: agent, channel: PJSIP/agent-*}
+  - class: bot
+    context: on
+    exten: 600
+    queue: 'night *'
+    variable: CHANNEL(accountcode)
+    value: "*"
+bots: {kyc: }
+"""
+    assert flow(text).parties == (
+        PartyRule(PartyClass.AGENT, channel="PJSIP/agent-*"),
+        PartyRule(
+            PartyClass.BOT,
+            context="on",
+            exten="600",
+            queue="night *",
+            variable="CHANNEL(accountcode)",
+            value="*",
+        ),
+    )
+
+
+@pytest.mark.parametrize("line", ["", "parties:", "parties: []", "parties: ~"])
+def test_a_flow_may_name_no_parties(line: str) -> None:
+    assert flow(f"version: 1\n{line}\nbots: {{kyc: }}").parties == ()
+
+
 # ---------------------------------------------------------------- mistakes, each at its place
 
 
@@ -229,6 +261,68 @@ bots:
 def test_a_wrong_policy_is_named_at_its_line_and_column(line: str, expected: str) -> None:
     (mistake,) = policy_mistakes(line)
     assert mistake.startswith(f"flow.yaml:{expected}")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("parties: agent", "2:10: parties must be a list like '- class: agent' lines, not 'agent'"),
+        ("parties: {class: agent}", "2:10: parties must be a list like '- class: agent' lines"),
+        ("partys: []", "2:1: unknown section 'partys' (did you mean 'parties'?)"),
+        (
+            "parties: [agent]",
+            "2:11: a party must be a mapping like {class: agent, ...}, not 'agent'",
+        ),
+        ("parties: [~]", "2:11: a party must be a mapping like {class: agent, ...}, not '~'"),
+        (
+            "parties: [{class: agnt, exten: 1}]",
+            "2:19: unknown class 'agnt' (did you mean 'agent'?)",
+        ),
+        ("parties: [{class: x, exten: 1}]", "2:19: unknown class 'x' (use agent, bot, announ"),
+        ("parties: [{class: , exten: 1}]", "2:18: class has no value"),
+        (
+            "parties: [{exten: 1}]",
+            "2:11: class is missing: say what this party is (agent, bot, announcement, ",
+        ),
+        (
+            "parties: [{class: bot}]",
+            "2:11: nothing says who this is: give channel, context, exten, queue or variable ",
+        ),
+        (
+            "parties: [{class: bot, chanel: x, exten: 1}]",
+            "2:24: unknown party setting 'chanel' (did you mean 'channel'?)",
+        ),
+        ("parties: [{class: bot, channel: }]", "2:32: channel has no value"),
+        ("parties: [{class: bot, exten: [1]}]", "2:31: exten must be a single value, not a list"),
+        (
+            "parties: [{class: bot, exten: 1, value: x}]",
+            "2:41: value goes with variable only: name the variable, too",
+        ),
+        (
+            "parties: [{class: bot, variable: '${ROLE}'}]",
+            "2:34: variable must be the name of one, like TURNREC_PARTY or CHANNEL(accountcode), "
+            "not '${ROLE}' (did you mean 'ROLE'?)",
+        ),
+        ("parties: [{class: bot, variable: __ROLE}]", "2:34: variable must be the name of one, "),
+        ('parties: [{class: bot, variable: "A\\r\\nB"}]', "2:34: variable must be the name"),
+        ("parties: [{class: bot, variable: SHELL(id|x)}]", "2:34: variable must be the name"),
+        (
+            "parties:\n  - {class: bot, exten: 1}\n  - {class: agent, exten: 1}",
+            "4:5: never reached: the party in line 3 is known by the same",
+        ),
+    ],
+)
+def test_a_wrong_party_is_named_at_its_line_and_column(line: str, expected: str) -> None:
+    (mistake,) = mistakes(f"version: 1\n{line}\nbots:\n  kyc:\n")
+    assert mistake.startswith(f"flow.yaml:{expected}")
+
+
+def test_all_mistakes_of_a_party_are_reported_at_once() -> None:
+    text = "version: 1\nparties:\n  - {clas: agent, value: x}\nbots:\n  kyc: {agent: nver}\n"
+    assert [re.sub(r":\d+: .*", "", line) for line in mistakes(text)] == [
+        *["flow.yaml:3"] * 4,
+        "flow.yaml:5",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -639,3 +733,10 @@ def test_the_example_is_sound_and_shows_every_node_setting() -> None:
     assert any(node.new for node in nodes)
     assert any(node.sensitive for node in nodes)
     assert any(node.successors for node in nodes)
+
+
+def test_the_example_shows_every_party_and_all_by_which_one_is_known() -> None:
+    parties = FlowFile.load(EXAMPLE).flow.parties
+    assert {rule.party for rule in parties} == set(PartyClass) - {PartyClass.UNKNOWN}
+    for criterion in dataclasses.fields(PartyRule):
+        assert any(getattr(rule, criterion.name) for rule in parties), criterion.name
