@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pbx.rig import WAIT_S, Rig, rig, write_tones
-from tests.pbx.tones import NOMINAL_AMPLITUDE, Leak, analyse, leaks, read_wav
+from tests.pbx.rig import WAIT_S, Rig, rig, until, write_tones
+from tests.pbx.tones import NOMINAL_AMPLITUDE, Leak, analyse, leaks, presence, read_wav
 from turnrec.core.entry import Entry, EntryKind
+from turnrec.core.recorder import Source
 from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.g711 import Codec
 from turnrec.pbx.packages import Installation
-from turnrec.pbx.phone import Call, IncomingCall, MediaOptions, Phone, Tone
+from turnrec.pbx.phone import Call, IncomingCall, MediaOptions, Phone, Silence, Tone
 
 pytestmark = pytest.mark.pbx
 
@@ -64,7 +65,8 @@ exten => _meet-.,1,Answer()
  same => n,Gosub(turnrec-agent-pre,s,1(${POLICY}))
  same => n(out),AGI(${MARK}/mark,out)
  same => n,GotoIf($["${CUT(HOW,_,2)}" = "q"]?queue)
- same => n,Dial(${AGENT},30,gtkT${IF($["${SAID}" = "leg"]?U(turnrec-agent))})
+ same => n,Set(GATE=${IF($["${SAID}" = "leg"]?U(turnrec-agent))})
+ same => n,Dial(${AGENT},30,gtkTxb(rights^s^1(${POLICY}))${GATE})
  same => n,Goto(back)
  same => n(queue),AddQueueMember(${CUT(EXTEN,-,1-6)},${AGENT},,,agent,PJSIP/tester)
  same => n,Queue(${CUT(EXTEN,-,1-6)},ct,,,20)
@@ -73,6 +75,11 @@ exten => _meet-.,1,Answer()
  same => n,Playback(${SOUNDS}/bot400)
  same => n,AGI(${MARK}/mark,end)
  same => n,Hangup()
+
+; Who may press: in an operator's house, set_var in pjsip.conf.
+[rights]
+exten => s,1,ExecIf($["${ARG1}" != "never"]?Set(TURNREC_RIGHTS=pause:resume:lift))
+ same => n,Return()
 """
 
 
@@ -289,3 +296,98 @@ async def test_an_unannounced_stranger_lifts_no_hold_of_the_bots_turn(
     async with house(asterisk_22, tmp_path, extensions) as here:
         await all_talk(here, extensions)
         assert windows_of_the_talk(here, await here.recordings(3)) == []
+
+
+# ------------------------------------------------------------------ what an agent presses
+
+
+async def hold_and_state(here: Rig, hold: Source, *, held: bool) -> None:
+    (call,) = here.service.calls.live()
+    await until(lambda: (hold in call.recorder.holds) is held, f"{hold} held: {held}")
+
+
+async def test_an_agents_feature_codes_pause_and_resume_with_the_right_to_do_so(
+    asterisk: Installation, tmp_path: Path
+) -> None:
+    async with house(asterisk, tmp_path, []) as here:
+        async with talk(here, "meet-leg_d-kyc-on-ask-1") as one:
+            await one.leg.send_digits("*91")
+            await hold_and_state(here, Source.OPERATOR, held=True)
+            (call,) = here.service.calls.live()
+            assert call.recorder.is_paused
+            one.leg.source = Tone(2100)
+            await one.leg.wait_sent(50, timeout_s=WAIT_S)
+            one.leg.source = Tone(AGENT_HZ)
+            await one.leg.wait_sent(5, timeout_s=WAIT_S)
+            await one.leg.send_digits("*92")
+            await until(lambda: call.recorder.is_recording, "resumed")
+        (recording,) = await here.recordings(1)
+        found = leaks(read_wav(here.file(recording)).channels[0], tones_hz=(2100,))
+        assert found == []
+        actors = {one.actor for one in await entries(here, EntryKind.ACTION_DONE)}
+        assert any(str(actor).startswith("agent:PJSIP/") for actor in actors)
+
+
+async def test_without_the_right_a_feature_code_does_nothing(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    async with house(asterisk_22, tmp_path, []) as here:
+        async with talk(here, "meet-leg_d-kyc-never-ask-1") as one:
+            (call,) = here.service.calls.live()
+            before = call.recorder
+            await one.leg.send_digits("*93")
+            await one.leg.send_digits("*92")
+            await one.leg.wait_sent(TALK_PACKETS, timeout_s=WAIT_S)
+            assert call.recorder == before
+        assert windows_of_the_talk(here, await here.recordings(2)) == []
+
+
+async def test_an_agent_with_the_right_lifts_off_and_nobody_lifts_never(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    async with house(asterisk_22, tmp_path, []) as here:
+        async with talk(here, "meet-leg_d-kyc-off-open-1") as one:
+            (call,) = here.service.calls.live()
+            assert Source.AGENT in call.recorder.holds
+            await one.leg.send_digits("*93")
+            await until(lambda: call.recorder.is_recording, "lifted: the agent is recorded")
+        async with talk(here, "meet-leg_d-private-off-open-2") as one:
+            (call,) = here.service.calls.live()
+            await one.leg.send_digits("*93")
+            await one.leg.wait_sent(TALK_PACKETS, timeout_s=WAIT_S)
+            assert Source.AGENT in call.recorder.holds
+
+
+async def test_one_touch_recording_by_an_agent_does_not_end_ours(
+    asterisk: Installation, tmp_path: Path
+) -> None:
+    async with house(asterisk, tmp_path, []) as here:
+        async with talk(here, "meet-leg_d-kyc-on-open-1") as one:
+            (call,) = here.service.calls.live()
+            await one.leg.send_digits("*3")
+            await one.leg.wait_sent(TALK_PACKETS, timeout_s=WAIT_S)
+            await until(lambda: call.recorder.is_recording, "it records, again or still")
+            one.leg.source = Tone(2100)
+        (recording,) = await here.recordings(1)
+        audio = read_wav(here.file(recording)).channels[0]
+        assert presence(audio, tones_hz=(2100,))[2100] > 0.5
+
+
+# ------------------------------------------------------------------ one side is missing
+
+
+async def test_a_talk_in_which_one_side_is_never_heard_is_flagged(
+    asterisk: Installation, tmp_path: Path
+) -> None:
+    async with house(asterisk, tmp_path, []) as here:
+        async with talk(here, "meet-leg_d-kyc-on-open-1") as one:
+            # He said something until now: only the next segment is without him.
+            one.leg.source = Silence()
+            await one.leg.wait_sent(10, timeout_s=WAIT_S)
+            await one.leg.send_digits("*91")
+            await hold_and_state(here, Source.OPERATOR, held=True)
+            await one.leg.send_digits("*92")
+            await hold_and_state(here, Source.OPERATOR, held=False)
+        await here.recordings(1)
+        flagged = [one for one in await entries(here, EntryKind.ALARM) if one.result == "one-sided"]
+        assert len(flagged) == 1
