@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stay test test-postgresql lint bench clean
+.PHONY: help demo demo-stay test test-postgresql matrix lint bench clean
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,6 +24,9 @@ test: $(STAMP) lint   ## Lint, types and every test, those on a real Asterisk in
 test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL=URL of an empty one
 	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'
 	$(BIN)/pytest -m postgresql tests/unit/ledger
+
+matrix: $(STAMP)   ## Every way to an agent x policy x state at entry, on Asterisk 22 (core ones on 16)
+	$(BIN)/pytest -m matrix tests/pbx/matrix $(PYTEST_ARGS)
 
 lint: $(STAMP)   ## Formatter, linter and types
 	$(BIN)/ruff format --check .
