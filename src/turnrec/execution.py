@@ -183,7 +183,7 @@ class Execution:
             logger.warning("call %s: what records the channel isn't known yet", call.id)
         self._end_segment(job, self._clock(), "not confirmed")
         if call.recorder.is_open and call.recording is None:
-            await self._open(job)
+            self._open_books(job)
         elif call.recording is not None and not call.recorder.is_open:
             self._close_recording(job, self._clock())
         self._keep_gap(call)
@@ -283,11 +283,16 @@ class Execution:
         job.established = True
 
     async def _open(self, job: Job) -> None:
+        self._notes.check_vouched()
+        self._open_books(job)
+
+    def _open_books(self, job: Job) -> None:
         call = job.call
         call.recording = OpenRecording(self._new_id(), self._clock())
         self._notes.note(job, EntryKind.RECORDING_OPENED, detail={"bot": call.bot.name})
 
     async def _begin(self, job: Job) -> None:
+        self._notes.check_vouched()
         call, recording = job.call, _open_recording(job.call)
         running = call.monitor
         part = recording.next_part() if running is None else running.part

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from turnrec.core.call import Call, ClosedRecording, FinishedRecording
 from turnrec.core.entry import JSON, OK, Entry, EntryKind, Origin
-from turnrec.core.errors import AsteriskUnreachableError, TurnrecError
+from turnrec.core.errors import AsteriskUnreachableError, LedgerUnavailableError, TurnrecError
 from turnrec.core.recorder import Command, Source
 from turnrec.ports import Driver, Journal, Path
 
@@ -149,6 +149,15 @@ class Notes:
                 detail=closed.detail,
             )
         )
+
+    def check_vouched(self) -> None:
+        """Return if the ledger can vouch for what would be recorded from now on.
+
+        Raises:
+            LedgerUnavailableError: it takes no entries.
+        """
+        if not self._journal.vouches():
+            raise LedgerUnavailableError("the ledger takes no entries: nothing may be recorded")
 
     async def make_durable(self) -> bool:
         """Wait until everything entered so far would survive a crash; False if it can't be."""

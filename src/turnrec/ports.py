@@ -96,6 +96,9 @@ class Journal(Protocol):
     def append(self, entry: Entry) -> None:
         """Take an entry. Never waits for a disk: a pause must not. Never raises."""
 
+    def vouches(self) -> bool:
+        """Whether entries are taken: only then may anything begin to be recorded."""
+
     async def make_durable(self) -> bool:
         """Wait until everything taken so far would survive a crash; False if it can't be."""
 

@@ -27,7 +27,7 @@ from turnrec.core.recorder import Source
 from turnrec.describe import describe_call, describe_past_call, describe_recording
 from turnrec.dialplan import Door
 from turnrec.flow import FlowFile
-from turnrec.ledger.errors import LedgerError
+from turnrec.ledger.errors import LedgerError, LedgerStalledError
 from turnrec.ledger.store import Ledger
 from turnrec.limits import Limits
 from turnrec.meddling import Meddling
@@ -50,13 +50,23 @@ class LedgerJournal:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._is_stalled = False
 
     def append(self, entry: Entry) -> None:
         """Queue an entry. One that finds no room is counted by the ledger and said aloud here."""
         try:
             self._ledger.append(entry)
+            self._is_stalled = False
+        except LedgerStalledError as error:
+            if not self._is_stalled:
+                logger.critical("nothing more is recorded: %s", error)
+            self._is_stalled = True
         except (LedgerError, TypeError, ValueError) as error:
             logger.critical("the ledger could not take an entry (%s): %s", entry.kind, error)
+
+    def vouches(self) -> bool:
+        """Whether the ledger takes entries: its memory of what it couldn't write isn't full."""
+        return not self._is_stalled
 
     async def make_durable(self) -> bool:
         """Wait until everything taken so far is on disk."""

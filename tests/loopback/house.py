@@ -73,9 +73,14 @@ class ListJournal:
     """A journal that only remembers."""
 
     entries: list[Entry] = field(default_factory=list)
+    is_open: bool = True
+    """Whether it takes entries; the real one does until its memory is full."""
 
     def append(self, entry: Entry) -> None:
         self.entries.append(entry)
+
+    def vouches(self) -> bool:
+        return self.is_open
 
     async def make_durable(self) -> bool:
         return True

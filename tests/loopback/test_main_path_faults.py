@@ -660,3 +660,31 @@ async def test_a_mute_that_is_not_answered_ends_the_monitor(tmp_path: Path) -> N
         house.caller.speak(SECRET)
         assert house.caller.captured == b""
         assert house.caller.running == []
+
+
+# -- a ledger that takes no more -----------------------------------------------------------------
+
+
+async def test_nothing_begins_that_the_ledger_cannot_vouch_for_and_a_pause_goes_on(
+    tmp_path: Path,
+) -> None:
+    async with House.open(tmp_path) as house:
+        await house.hear("greeting")
+        house.journal.is_open = False
+        assert await house.ask("turn", "ask_aadhaar") == "OK"
+        assert house.caller.running == []
+        assert await house.ask("turn", "confirm") == "FAILCLOSED"
+        assert house.caller.error == "ledger-unavailable"
+        assert house.caller.running == []
+        house.journal.is_open = True
+        assert await house.ask("turn", "confirm") == "OK"
+        assert len(house.caller.running) == 1
+
+
+async def test_a_call_that_starts_with_a_full_ledger_goes_on_unrecorded(tmp_path: Path) -> None:
+    async with House.open(tmp_path) as house:
+        house.journal.is_open = False
+        assert await house.ask("start", "kyc") == "FAILCLOSED"
+        assert house.caller.running == []
+        house.journal.is_open = True
+        assert await house.ask("turn", "confirm") == "OK"

@@ -22,6 +22,7 @@
     │   ├── MonitorStillRunsError     monitor-still-runs
     │   ├── MonitorLostError          monitor-lost
     │   ├── SegmentNotStartedError    segment-not-started
+    │   ├── LedgerUnavailableError    ledger-unavailable
     │   └── InternalError             internal-error
     ├── AsteriskUnreachableError  asterisk-unreachable: what only AMI can do, while it is down
     └── AlarmError                what somebody must be woken for, though nobody asked
@@ -226,6 +227,12 @@ class SegmentNotStartedError(FaultError):
     """MixMonitor was started, but its file did not appear (disk, rights, folder)."""
 
     id = "segment-not-started"
+
+
+class LedgerUnavailableError(FaultError):
+    """The ledger takes no entries: a recording that it can't vouch for must not begin."""
+
+    id = "ledger-unavailable"
 
 
 class AsteriskUnreachableError(TurnrecError):
