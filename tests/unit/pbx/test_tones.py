@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pbx.tones import (
+    BETWEEN_CALLER_HZ,
     NOMINAL_AMPLITUDE,
     OPEN_BOT_HZ,
     OPEN_CALLER_HZ,
@@ -141,6 +142,25 @@ def test_open_tones_that_start_and_stop_anywhere_are_no_leak(
     assert leaks(as_recorded(*parties, codec=codec)) == []
 
 
+@pytest.mark.parametrize("codec", list(Codec))
+@given(
+    switches=st.tuples(st.integers(0, LENGTH), st.integers(0, LENGTH)),
+    phases=st.tuples(*[st.floats(0, 2 * np.pi)] * 3),
+)
+def test_a_caller_between_two_turns_is_no_leak_and_not_heard_as_open(
+    codec: Codec, switches: tuple[int, int], phases: tuple[float, float, float]
+) -> None:
+    first, last = sorted(switches)
+    bot, caller, between = (
+        tone(hz, phase=phase)
+        for hz, phase in zip((*OPEN_HZ, BETWEEN_CALLER_HZ), phases, strict=True)
+    )
+    caller[first:last] = between[first:last]
+    assert leaks(as_recorded(bot, caller, codec=codec)) == []
+    alone = presence(as_recorded(only(between, 200, 200 + 40 * MS), codec=codec))
+    assert alone == pytest.approx({400: 0.0, 500: 0.0})
+
+
 def test_open_tones_with_lost_packets_are_no_leak() -> None:
     for offset in range(WINDOW):
         holed = tone(OPEN_BOT_HZ, phase=0.1 * offset) + tone(OPEN_CALLER_HZ)
@@ -168,6 +188,11 @@ def test_an_empty_recording_has_no_open_tone_either() -> None:
 def test_presence_counts_each_direction_by_itself() -> None:
     heard = as_recorded(tone(400), only(tone(500), 0, 30 * MS))
     assert presence(heard) == pytest.approx({400: 0.1, 500: 0.03}, rel=0.01)
+
+
+def test_what_is_there_whole_counts_whole_however_often_it_was_coded() -> None:
+    said = np.concatenate([coded(tone(400)) + coded(tone(500)), np.zeros(LENGTH)])
+    assert presence(coded(said)) == pytest.approx({400: 0.1, 500: 0.1}, rel=1e-6)
 
 
 def test_amplitudes_are_those_that_were_put_in() -> None:
