@@ -1,4 +1,7 @@
-"""`python -m bench`: the time of a turn with turnrec against a bare FastAGI handler."""
+"""`python -m bench`: the time of a turn with turnrec against a bare FastAGI handler.
+
+`python -m bench events` measures the event daemon instead (see `bench.events`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import proc, report
+from bench import events, proc, report
 from bench.plan import DEFAULT_CALLS, Arm, Level
 from bench.run import Measured, measure
 from bench.stage import stage
@@ -53,6 +56,9 @@ def _say(sentence: str) -> None:
 
 def main() -> None:
     """Run it."""
+    if sys.argv[1:2] == ["events"]:
+        events.main(sys.argv[2:])
+        return
     given = _arguments()
     installation = ensure(given.asterisk, say=_say)
     levels = [Level.of(calls, quick=given.quick, window_s=given.window) for calls in given.calls]
