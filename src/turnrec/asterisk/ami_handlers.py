@@ -57,17 +57,14 @@ class HandlerQueue(Generic[T]):
     async def _deliver(self) -> None:
         try:
             while self._items:
-                await self._call(self._items.popleft())
+                try:
+                    result = self._handler(self._items.popleft())
+                    if result is not None and inspect.isawaitable(result):
+                        await result
+                except Exception:  # a handler's fault is its own: the next item still comes
+                    log.exception("AMI handler %s failed; later items still reach it", self._label)
         finally:
             self._task = None
-
-    async def _call(self, item: T) -> None:
-        try:
-            result = self._handler(item)
-            if inspect.isawaitable(result):
-                await result
-        except Exception:  # a handler's fault is its own: the next item still comes
-            log.exception("AMI handler %s failed; later items still reach it", self._label)
 
     def stop(self, *, when_idle: Callable[[], None] | None = None) -> None:
         """Delivers nothing more; a handler that is running is left to end, then `when_idle`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 EOL = b"\r\n"
 END = b"\r\n\r\n"
@@ -27,31 +28,49 @@ _SUCCESS = frozenset({"success", "follows", "goodbye", "pong"})
 
 @dataclass(frozen=True, slots=True)
 class AmiMessage:
-    """The fields of one message, in the order in which Asterisk wrote them.
+    """One message. Its text is read field by field, when it is asked for.
 
     Values stay out of repr(), and so out of logs: they hold numbers, names and dialled digits.
     """
 
-    fields: tuple[tuple[str, str], ...] = field(repr=False)
+    raw: bytes = field(repr=False)
+    """As it came, each field with its line end before it: so one search finds a field."""
+    folded: bytes = field(repr=False, compare=False)
+    """The same in lower case."""
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """All fields, in the order in which Asterisk wrote them."""
+        return tuple(_fields(decode(self.raw)))
 
     def get(self, name: str) -> str | None:
         """The first value of a field, whatever its case; None (not `''`) where it is missing.
 
         The first one is Asterisk's own: what a UserEvent or a variable adds comes after it.
         """
-        return next(self._values(name), None)
+        key = _key(name)
+        start = self.folded.find(key)
+        if start < 0:
+            return None
+        start += len(key)
+        end = self.folded.find(EOL, start)
+        # One blank is AMI's own; further ones belong to the value (a command's columns).
+        value = self.raw[start : None if end < 0 else end].removeprefix(b" ")
+        return decode(value)
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Every value of a repeated field (`Output`, `ChanVariable`), in order."""
-        return tuple(self._values(name))
-
-    def _values(self, name: str) -> Iterator[str]:
         wanted = name.lower()
-        return (value for key, value in self.fields if key.lower() == wanted)
+        return tuple(value for key, value in self.fields if key.lower() == wanted)
 
     @property
     def action_id(self) -> str | None:
         return self.get("ActionID")
+
+
+@lru_cache(maxsize=256)
+def _key(name: str) -> bytes:
+    return EOL + name.lower().encode() + b":"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +131,14 @@ class MessageSplitter:
             if not self._take_greeting():
                 return []
             search_from = 0
-        messages = []
-        start = 0
-        while (end := self._buffer.find(END, max(start, search_from))) >= 0:
-            # A stray empty line between messages belongs to neither.
-            messages.append(bytes(self._buffer[start:end]).removeprefix(EOL))
-            start = end + len(END)
-        del self._buffer[:start]
+        if self._buffer.find(END, search_from) < 0:
+            self._check_size()
+            return []
+        *messages, rest = bytes(self._buffer).split(END)
+        self._buffer = bytearray(rest)
         self._check_size()
-        return messages
+        # A stray empty line between messages belongs to neither.
+        return [message.removeprefix(EOL) for message in messages]
 
     def _take_greeting(self) -> bool:
         end = self._buffer.find(EOL)
@@ -168,16 +186,16 @@ def parse(raw: bytes) -> AmiEvent | AmiResponse | None:
     is_event = raw.startswith(_EVENT)
     if not is_event and not raw.startswith(_RESPONSE):
         return None
-    fields = tuple(_fields(decode(raw)))
-    first = fields[0][1]
-    return AmiEvent(fields, name=first) if is_event else AmiResponse(fields, status=first)
+    end = raw.find(EOL)
+    first = decode(raw[len(_EVENT if is_event else _RESPONSE) : None if end < 0 else end])
+    raw = EOL + raw
+    return (AmiEvent if is_event else AmiResponse)(raw, raw.lower(), first)
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
     for line in text.split("\r\n"):
         name, colon, value = line.partition(":")
         if colon:
-            # One blank is AMI's own; further ones belong to the value (a command's columns).
             yield name, value.removeprefix(" ")
 
 
@@ -191,7 +209,7 @@ codecs.register_error("turnrec-latin-1", _as_latin_1)
 
 
 def decode(raw: bytes) -> str:
-    """Text of a whole message: UTF-8, and a byte that isn't UTF-8 is read as Latin-1.
+    """Text of a message, or of a field: UTF-8, and a byte that isn't UTF-8 is read as Latin-1.
 
     So nothing is lost or refused: an old trunk's `M\\xfcller` is Müller, and a name that Asterisk
     cut in mid-character at the end of its buffer keeps all but that character. Against

@@ -95,7 +95,8 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         return action is not None and action.complete_event is not None
 
     def handle_message(self, message: AmiResponse | AmiEvent) -> None:
-        action = self.responses.get(message.action_id or "")
+        # Mostly nothing is waited for, and then there is nothing to look up.
+        action = self.responses.get(message.action_id or "") if self.responses else None
         if action is not None and action.add_message(message):
             del self.responses[action.id]
         if isinstance(message, AmiEvent):

@@ -138,6 +138,50 @@ def test_value_keeps_its_colons_and_blanks() -> None:
     assert event.get("Output") == "  two more"
 
 
+def test_the_end_of_a_value_is_no_field() -> None:
+    event = parse(b"Event: X\r\nA: \rUniqueid: 2\nUniqueid: 3 Uniqueid: 4\r\nuniqueid: 1")
+    assert event is not None
+    assert event.get("Uniqueid") == "1"
+    assert event.get("niqueid") is None
+
+
+def test_the_first_line_is_a_field_too() -> None:
+    event = parse(b"Event:  X\r\nEvent: Y")
+    assert isinstance(event, AmiEvent)
+    assert (event.name, event.get("EVENT"), event.get_all("event")) == (" X", " X", (" X", "Y"))
+
+
+PIECES = st.sampled_from(
+    [
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b":",
+        b": ",
+        b" ",
+        b"Uniqueid",
+        b"UNIQUEID",
+        b"A",
+        b"a",
+        b"\xe2\x82",
+        b"\xc3",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.binary(max_size=3), max_size=30).map(b"".join))
+def test_a_field_that_is_asked_for_is_the_first_of_all_fields(rest: bytes) -> None:
+    for start in (b"Event: ", b"Response: "):
+        message = parse(start + rest)
+        assert message is not None
+        first: dict[str, str] = {}
+        for name, value in message.fields:
+            first.setdefault(name.lower(), value)
+        for name in [*first, "uniqueid", "a", "actionid"]:
+            if name.isascii():
+                assert message.get(name.upper()) == first.get(name)
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
