@@ -59,6 +59,16 @@ class EntryKind(enum.StrEnum):
     ALARM = "alarm"
     ENTRY_LOST = "entry_lost"
     """Entries that never became durable. detail: count, kinds, first_us, last_us."""
+    REDACTED = "redacted"
+    """A stretch was cut out of a recording, into a new one. detail: into, reason, old_sha256,
+    new_sha256, cuts."""
+    LEGAL_HOLD = "legal_hold"
+    """A recording must not be deleted. detail: reason."""
+    HOLD_RELEASED = "hold_released"
+    """It may be deleted again. detail: reason."""
+    DELETED = "deleted"
+    """The tombstone of a recording, entered before its files go. detail: reason, file, sha256,
+    files."""
 
 
 class Origin(enum.StrEnum):
