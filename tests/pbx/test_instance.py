@@ -27,7 +27,7 @@ from turnrec.pbx.packages import Installation, Release
 pytestmark = pytest.mark.pbx
 
 WAITING = "[turnrec-tests](+)\nexten => hear,1,Answer()\n same => n,Wait(60)\n"
-SOON_S = 10
+SOON_S = 60
 
 
 @pytest.fixture(scope="module", params=list(Release), ids=lambda release: f"asterisk{release}")

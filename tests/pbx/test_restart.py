@@ -17,6 +17,7 @@ from tests.pbx.callers import (
     dialplan,
     heard,
     leaks_of,
+    least_s,
     monitored_files,
     write_prompts,
 )
@@ -32,7 +33,6 @@ from turnrec.pbx.phone import MediaClock, Phone
 pytestmark = pytest.mark.pbx
 
 BOT = dialplan("start", "open", "ask", "open", "ask", "open")
-PRESENT_SHARE = 0.95
 BOTH_METHODS = ("segment", "mute")
 FLUSHED_BYTES = 40_000
 """Asterisk writes a part in steps of 32 KiB."""
@@ -98,7 +98,7 @@ async def all_is_recorded(
     for recording in recordings:
         assert recording.status == "done"
         said = heard([here.file(recording)])[OPEN_BOT_HZ]
-        assert said >= PRESENT_SHARE * 3 * OPEN_S, recording
+        assert said >= least_s(3 * OPEN_S, recording, callers), recording
     assert leaks_of(here) == []
 
 
@@ -166,8 +166,8 @@ async def test_what_was_answered_for_is_kept_if_turnrec_is_killed_at_once(
         for recording in recordings:
             assert recording.status == "done"
             assert recording.file is not None
-            joined = heard([here.file(recording)])
-            assert joined[OPEN_BOT_HZ] == pytest.approx(2 * OPEN_S, rel=0.06), recording
+            said = heard([here.file(recording)])[OPEN_BOT_HZ]
+            assert least_s(2 * OPEN_S, recording, [resumed, started]) <= said <= 2 * OPEN_S
         assert leaks_of(here) == []
 
 
@@ -243,7 +243,7 @@ async def test_asterisk_killed_leaves_a_failed_recording_with_what_is_on_disk(
             assert recording.status == ("failed" if mended else "done"), recording
             assert recording.file is not None
             joined, parts = heard([here.file(recording)]), heard(here.parts(recording))
-            assert joined[OPEN_BOT_HZ] >= PRESENT_SHARE * parts[OPEN_BOT_HZ]
+            assert joined[OPEN_BOT_HZ] >= least_s(parts[OPEN_BOT_HZ], recording, callers)
         assert sum(heard(writing).values()) > 0
         assert leaks_of(here) == []
         assert here.service.calls.live() == []
