@@ -46,6 +46,8 @@ class SpanKind(enum.StrEnum):
     ended (or none begun) and the next did not write yet."""
     SHORTFALL = "shortfall"
     """A monitor ran and its part holds nothing: no RTP came, or the part is lost."""
+    REDACTED = "redacted"
+    """It was recorded, and cut out of a later file (`turnrec redact`). `lay_out` makes none."""
 
 
 @dataclass(frozen=True, slots=True)

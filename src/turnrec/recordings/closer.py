@@ -16,9 +16,10 @@ from typing import Final, TypeVar
 
 from turnrec.core.call import ClosedRecording, FinishedRecording
 from turnrec.core.entry import JSON
-from turnrec.core.timeline import Span, TimelineError
+from turnrec.core.timeline import TimelineError
 from turnrec.recordings.join import Joined, JoinPlan, discard_parts, join
 from turnrec.recordings.sides import discard_sides, silent_sides
+from turnrec.recordings.spans import span_to_json
 from turnrec.recordings.wav import PartError
 from turnrec.recordings.wav_writer import RecordingError
 
@@ -135,7 +136,7 @@ class Closer:
                 }
                 for part in joined.parts
             ],
-            "spans": [_span(span) for span in joined.spans],
+            "spans": [span_to_json(span) for span in joined.spans],
             "problems": list(joined.problems),
         }
 
@@ -145,21 +146,3 @@ class Closer:
 
 def _has_all_parts(recording: FinishedRecording, joined: Joined) -> bool:
     return {part.name for part in joined.parts} >= {one.part for one in recording.segments}
-
-
-def _span(span: Span) -> dict[str, JSON]:
-    return {
-        "kind": span.kind.value,
-        "start_sample": span.start_sample,
-        "samples": span.samples,
-        "begin_us": span.begin_us,
-        "end_us": span.end_us,
-        "segment": span.segment,
-        "part": span.part,
-        "part_start_sample": span.part_start_sample,
-        "part_samples": span.part_samples,
-        "excess_samples": span.excess_samples,
-        "sources": list(span.sources),
-        "node": span.node,
-        "uncertainty_us": span.uncertainty_us,
-    }

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from turnrec.core.monitor import side_parts
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline import TOLERANCE_US, Gap, Layout, Segment, Span, SpanKind, lay_out
 from turnrec.recordings.wav import Part, PartError, PartFormatError, read_part
@@ -243,8 +244,9 @@ def _problems_of(layout: Layout, parts: Mapping[str, Part]) -> Iterator[str]:
 
 def _strays(plan: JoinPlan) -> Iterator[str]:
     """Parts that no segment names: a start that seemed to fail may have recorded a pause."""
-    named = {segment.part for segment in plan.segments}
-    pattern = _part_name(plan.recording_id)
+    parts = {segment.part for segment in plan.segments}
+    named = parts.union(*(side_parts(part) for part in parts))
+    pattern = re.compile(re.escape(plan.recording_id) + r"-[0-9]{3,9}(-[rt])?\.wav")
     found = plan.spool.iterdir() if plan.spool.is_dir() else iter(())
     for name in sorted(path.name for path in found):
         if pattern.fullmatch(name) and name not in named:

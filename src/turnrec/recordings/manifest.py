@@ -1,0 +1,518 @@
+"""What a recording's manifest is: its shape, its one spelling, and reading and writing the file.
+
+A manifest says of one recording what is in it, what is not, and why. It fills nothing in itself
+(`turnrec.recordings.manifest_make`) and proves nothing: `turnrec verify` holds it against the
+sound, the ledger and the signed checkpoints. The shape is published as `manifest.schema.json`.
+
+    ManifestError                 a manifest that can't be used; the message says why
+    ├── ManifestMissingError          manifest-missing
+    ├── ManifestUnreadableError       manifest-unreadable    empty, cut, no JSON, or no rights
+    ├── ManifestForeignError          manifest-foreign       JSON, but no manifest of turnrec's
+    ├── ManifestVersionError          manifest-version       older or newer than this turnrec knows
+    ├── ManifestSchemaError           manifest-schema        it breaks the published schema
+    ├── ManifestNotCanonicalError     manifest-not-canonical spelt otherwise than turnrec does
+    └── ManifestNotWrittenError       manifest-not-written
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from turnrec.core.entry import Origin
+from turnrec.core.errors import TurnrecError
+from turnrec.core.parties import PartyClass
+from turnrec.core.policy import Action, PauseBehavior, PauseMethod
+from turnrec.core.recorder import Source, State
+
+SCHEMA_VERSION: Final = 1
+FORMAT: Final = "turnrec-manifest"
+MODE: Final = 0o640
+_LARGEST_BYTES: Final = 64 * 2**20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US: Final = 253_402_300_799_999_999
+"""The end of the year 9999, after which no date can be written."""
+
+
+class ManifestError(TurnrecError):
+    """A manifest that can't be used."""
+
+    id = "manifest-error"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{path.name}: {reason}")
+
+
+class ManifestMissingError(ManifestError):
+    """There is no such file."""
+
+    id = "manifest-missing"
+
+
+class ManifestUnreadableError(ManifestError):
+    """It is empty, cut off, no JSON in UTF-8, too large, or the system refuses to read it."""
+
+    id = "manifest-unreadable"
+
+
+class ManifestForeignError(ManifestError):
+    """It is JSON, but doesn't call itself a manifest of turnrec's."""
+
+    id = "manifest-foreign"
+
+
+class ManifestVersionError(ManifestError):
+    """It has a schema version that this turnrec doesn't know."""
+
+    id = "manifest-version"
+
+
+class ManifestSchemaError(ManifestError):
+    """It breaks the published schema."""
+
+    id = "manifest-schema"
+
+
+class ManifestNotCanonicalError(ManifestError):
+    """It says something in another spelling than turnrec's own: somebody else wrote it."""
+
+    id = "manifest-not-canonical"
+
+
+class ManifestNotWrittenError(ManifestError):
+    """The disk is full, the folder is gone, the rights are missing, or it reads back otherwise."""
+
+    id = "manifest-not-written"
+
+
+def utc(us: int) -> str:
+    """An instant as ISO 8601 in UTC, with microseconds."""
+    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+# ------------------------------------------------------------------ the shape
+
+
+Count: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Number: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class Instant(_Block):
+    """An instant, twice: for machines and for people."""
+
+    us: Annotated[int, Field(ge=0, le=_LAST_US)]
+    """UTC, microseconds since 1970."""
+    utc: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+    """The same as ISO 8601."""
+
+    @classmethod
+    def at(cls, us: int) -> Instant:
+        """Spell an instant."""
+        us = min(max(us, 0), _LAST_US)
+        return cls(us=us, utc=utc(us))
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.utc != utc(self.us):
+            raise ValueError("us and utc are not the same instant")
+        return self
+
+
+class EntryAt(_Block):
+    """A ledger entry, by its number in the chain, and when it was entered."""
+
+    seq: Number
+    at: Instant
+
+
+class Who(_Block):
+    """On whose behalf, by whom, where from and in which turn something was done."""
+
+    source: Source | None
+    actor: str | None
+    origin: Origin | None
+    node: str | None
+    turn: Count | None
+
+
+class Start(_Block):
+    """How a segment's monitor was begun."""
+
+    seq: Number
+    """The ledger entry (segment_began)."""
+    asked: Instant
+    """When the command was sent to Asterisk."""
+    acknowledged: Instant
+    """When Asterisk's answer came; turnrec has then looked that it writes."""
+    guard_us: Count | None
+    """How long before the command the one who wanted it had asked, or the segment before had
+    ended: audio of a paused turn that is still in flight passes in it."""
+    monitor_id: str | None
+    by: Who
+
+
+class Stop(_Block):
+    """How a segment's monitor was ended."""
+
+    seq: Number
+    """The ledger entry (segment_ended)."""
+    asked: Instant | None
+    """When the command was sent to Asterisk; null: none was."""
+    acknowledged: Instant
+    """When Asterisk's answer came."""
+    proof: str
+    """What turnrec saw when it then looked."""
+    by: Who
+
+
+class ActionRecord(_Block):
+    """One recording action while nothing was recorded: who asked, when, and what came of it."""
+
+    action: Action | None
+    by: Who
+    asked: EntryAt | None
+    outcome: EntryAt | None
+    result: str
+    """`ok`, an error's id, or `unknown` without an outcome."""
+    state: State | None
+    holds: tuple[Source, ...]
+
+
+class _Stretch(_Block):
+    start_sample: Count
+    """Where it begins in the file."""
+    samples: Count
+    """Its length in the file; with behavior `skip` only segments have any."""
+    begin: Instant
+    end: Instant
+    uncertainty_us: Count
+    """How far from `begin` and `end` the truth may be."""
+
+
+class SegmentSpan(_Stretch):
+    """What was recorded: one monitor's audio."""
+
+    kind: Literal["segment"] = "segment"
+    segment: Number
+    part: Name
+    part_start_sample: Count
+    part_samples: Count
+    """How many samples the part gives; the rest of `samples` is padding (digital silence)."""
+    excess_samples: Count
+    """How many samples the part holds beyond those."""
+    audio_sha256: Sha256 | None
+    """Of these samples in the file as they lie there (16-bit little endian), without padding."""
+    start: Start | None
+    """null: the ledger has lost the entry."""
+    stop: Stop | None
+
+
+class ShortfallSpan(_Stretch):
+    """A monitor ran, and its part holds nothing: no audio arrived, or it was lost."""
+
+    kind: Literal["shortfall"] = "shortfall"
+    segment: Number
+    part: Name
+
+
+class GapSpan(_Stretch):
+    """What was not recorded. Without sources it is a seam: one monitor had ended, or none had
+    begun, and the next did not write yet."""
+
+    kind: Literal["gap"] = "gap"
+    sources: tuple[Source, ...]
+    """Whose holds kept it from being recorded."""
+    node: str | None
+    """The bot's node in whose turn it began."""
+    turn: Count | None
+    after_segment: Number | None
+    before_segment: Number | None
+    stop: Stop | None
+    """The end of the monitor before; null: there was none."""
+    done: EntryAt | None
+    """When whoever asked for the pause was told that it is so, and let on."""
+    start: Start | None
+    """The beginning of the monitor after; null: there was none."""
+    actions: tuple[ActionRecord, ...]
+
+
+Span: TypeAlias = Annotated[SegmentSpan | ShortfallSpan | GapSpan, Field(discriminator="kind")]
+
+
+class Made(_Block):
+    """When and by what the manifest was made."""
+
+    at: Instant
+    by: Name
+
+
+class RecordingFacts(_Block):
+    """The recording as a whole."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    status: Literal["done", "failed"]
+    opened: Instant
+    closed: Instant
+    behavior: PauseBehavior
+    method: PauseMethod
+    """How pauses were made: `segment` (no monitor runs) or `mute` (one is muted)."""
+    asterisk_version: str | None
+    problems: tuple[str, ...]
+
+
+class CallFacts(_Block):
+    """The call that was recorded."""
+
+    id: str
+    uniqueid: str | None
+    channel: str | None
+    external_id: str | None
+    bot: str
+
+
+class Audio(_Block):
+    """The joined file."""
+
+    file: Name
+    """Its name; it lies beside the manifest."""
+    sha256: Sha256
+    """Of the whole file, header included."""
+    bytes: Count
+    encoding: Literal["pcm_s16le"] = "pcm_s16le"
+    rate_hz: Annotated[int, Field(ge=1, le=2**31)]
+    channels: Annotated[int, Field(ge=1, le=2)]
+    samples: Count
+    """Per channel."""
+
+
+class PartFacts(_Block):
+    """A part as Asterisk left it. Parts are deleted once the joined file is verified."""
+
+    name: Name
+    sha256: Sha256
+    bytes: Count
+    samples: Count
+    mended: bool
+    """Its header did not say its size, as after a crash of Asterisk."""
+    rebuildable: bool
+    """Whether the part's file, to the byte, can be made again from its samples in the joined
+    file: its hash can then be checked without it."""
+
+
+class OneSided(_Block):
+    """A part in which one side of a talk is not heard at all."""
+
+    part: Name
+    silent: tuple[str, ...]
+
+
+class PartyFacts(_Block):
+    """Somebody whom the caller began, or ceased, to hear."""
+
+    seq: Number
+    at: Instant
+    what: Literal["came", "left"]
+    uniqueid: str
+    channel: str
+    party: PartyClass
+    announced: bool
+
+
+class Window(_Block):
+    """A bridge that nobody had announced was recorded until turnrec knew of it."""
+
+    seq: Number
+    begin: Instant
+    end: Instant
+
+
+class OtherRecorder(_Block):
+    """A recorder that isn't turnrec's, or what somebody did to turnrec's, and what was done."""
+
+    seq: Number
+    at: Instant
+    channel: str | None
+    what: str | None
+    recorders: Count | None
+    done: str | None
+    result: str
+
+
+class HeadFacts(_Block):
+    """An entry that stands for all before it."""
+
+    seq: Count
+    hash: Sha256
+
+
+class LedgerFacts(_Block):
+    """Where in which ledger the manifest was made."""
+
+    id: Sha256
+    """The hash of the ledger's first entry: no two ledgers begin alike."""
+    head: HeadFacts
+
+
+class Manifest(_Block):
+    """What is in one recording, what is not, why, and what that rests on."""
+
+    format: Literal["turnrec-manifest"] = "turnrec-manifest"
+    schema_version: Literal[1] = 1
+    made: Made
+    recording: RecordingFacts
+    call: CallFacts
+    audio: Audio | None
+    """null: nothing audible was recorded, and there is no file."""
+    spans: tuple[Span, ...]
+    """The recording from its beginning to its end, without hole or overlap."""
+    parts: tuple[PartFacts, ...]
+    one_sided: tuple[OneSided, ...]
+    parties: tuple[PartyFacts, ...]
+    windows: tuple[Window, ...]
+    other_recorders: tuple[OtherRecorder, ...]
+    ledger: LedgerFacts
+
+
+def json_schema() -> str:
+    """The published schema, as `manifest.schema.json` holds it."""
+    schema = Manifest.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:turnrec:manifest:{SCHEMA_VERSION}",
+        "title": "turnrec recording manifest",
+    }
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+# ------------------------------------------------------------------ the one spelling
+
+
+def canonical(value: object) -> bytes:
+    """The one spelling of a JSON value: RFC 8785 for what has no fractions, and a line break."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def to_bytes(manifest: Manifest) -> bytes:
+    """A manifest as its file holds it."""
+    return canonical(manifest.model_dump(mode="json"))
+
+
+def from_bytes(data: bytes, path: Path) -> Manifest:
+    """Read a manifest; `path` is for the error's message only.
+
+    Raises:
+        ManifestError: it is none, or none that this turnrec knows; its subclass and id say why.
+    """
+    if not data.strip():
+        raise ManifestUnreadableError(path, "it is empty")
+    try:
+        found = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ManifestUnreadableError(path, "it is no JSON: cut off, or something else") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ManifestForeignError(path, "it is not a manifest of turnrec's")
+    version = found.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        advice = "upgrade turnrec to check it" if newer else "no such version was ever published"
+        raise ManifestVersionError(
+            path,
+            f"it has schema version {str(version)[:20]}, this turnrec knows {SCHEMA_VERSION};"
+            f" {advice}",
+        )
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ManifestSchemaError(path, f"{where or 'it'}: {first['msg']}") from error
+    if to_bytes(manifest) != data:
+        raise ManifestNotCanonicalError(
+            path, "it isn't spelt as turnrec spells it: something else has written it"
+        )
+    return manifest
+
+
+# ------------------------------------------------------------------ the file
+
+
+def read_manifest(path: Path) -> tuple[Manifest, str]:
+    """Read a manifest's file; return it and the file's SHA-256. Symbolic links are not followed.
+
+    Raises:
+        ManifestError: it is none, or none that this turnrec knows; its subclass and id say why.
+    """
+    data = _read(path)
+    return from_bytes(data, path), hashlib.sha256(data).hexdigest()
+
+
+def write_manifest(path: Path, manifest: Manifest) -> str:
+    """Write a manifest's file, whole or not at all; return its SHA-256. It blocks on the disk.
+
+    Raises:
+        ManifestNotWrittenError: it could not be written, or doesn't read back as it was.
+    """
+    data = to_bytes(manifest)
+    passing = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(passing, flags, MODE)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, MODE)  # whatever the umask took away
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+            passing.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                passing.unlink()
+            raise
+        _sync_folder(path.parent)
+        if _read(path) != data:
+            raise ManifestNotWrittenError(path, "it reads back otherwise than it was written")
+    except OSError as error:
+        raise ManifestNotWrittenError(path, str(error.strerror)) from error
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    # Without O_NONBLOCK a pipe of that name would be waited for, for ever.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ManifestMissingError(path, "it is missing") from error
+    except OSError as error:
+        raise ManifestUnreadableError(path, str(error.strerror)) from error
+    if data is None or len(data) > _LARGEST_BYTES:
+        raise ManifestUnreadableError(path, "it is no regular file, or far too large")
+    return data
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
