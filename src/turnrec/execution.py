@@ -177,6 +177,8 @@ class Execution:
         if call.monitor is not None:
             call.suspects.append(call.monitor)
             call.monitor = None
+        if call.recording is not None:
+            call.recording.doubt()
         try:
             await self._establish(job)
         except Exception:  # noqa: BLE001 - it is failing closed already; nothing may stop it
@@ -320,7 +322,10 @@ class Execution:
         monitor = job.call.monitor
         if monitor is None:
             raise MonitorLostError("no monitor of ours is known on this channel")
+        asked_us = self._clock()
         await job.driver.look(monitor)
+        if job.call.recording is not None:
+            job.call.recording.seen_us = asked_us
 
     async def _end(self, job: Job) -> None:
         call = job.call

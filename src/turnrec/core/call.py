@@ -31,6 +31,8 @@ class FinishedRecording:
     gaps: tuple[Gap, ...]
     behavior: PauseBehavior
     method: PauseMethod
+    doubtful: tuple[tuple[int, int], ...] = ()
+    """The segments whose end was not confirmed, by number, with when each was last seen running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class OpenRecording:
     """How many parts were named. A failed start leaves its number unused for ever."""
     running_monitor: Monitor | None = None
     """The monitor of the running segment, as it was when it began."""
+    seen_us: int = 0
+    """When it was last looked that the running segment's monitor is there."""
+    doubtful: dict[int, int] = field(default_factory=dict)
+    """The segments whose end was not confirmed: when each was last seen running."""
     _gap: _OpenGap | None = None
     _running: Segment | None = None
 
@@ -81,6 +87,7 @@ class OpenRecording:
         """Enter an audible stretch; it closes an open gap."""
         self.close_gap(begun.answered_us)
         self.running_monitor = begun.monitor
+        self.seen_us = begun.answered_us
         self._running = Segment(
             number=len(self.segments) + 1,
             part=begun.monitor.part,
@@ -89,6 +96,11 @@ class OpenRecording:
             offset_us=begun.offset_us,
         )
         return self._running
+
+    def doubt(self) -> None:
+        """Note that the running segment, if there is one, may have ended before it is ended."""
+        if self._running is not None:
+            self.doubtful[self._running.number] = self.seen_us
 
     def end_segment(self, ended_us: int | None) -> Segment | None:
         """Enter the end of the running stretch (None: it was never seen); return it."""
@@ -124,6 +136,11 @@ class OpenRecording:
         return None if self._gap is None else self._gap.began_us
 
     @property
+    def running(self) -> Segment | None:
+        """The segment that runs; None while none does."""
+        return self._running
+
+    @property
     def running_part(self) -> str | None:
         """The part of the segment that runs; None while none does."""
         return None if self._running is None else self._running.part
@@ -154,6 +171,7 @@ class OpenRecording:
             gaps=tuple(self.gaps),
             behavior=bot.pause_behavior,
             method=bot.pause_method,
+            doubtful=tuple(self.doubtful.items()),
         )
 
 
