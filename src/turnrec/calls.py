@@ -71,6 +71,9 @@ class OtherRecorders(Protocol):
     async def keep(self, job: Job) -> None:
         """Bring them in line with the call. Never raises: a failure is an alarm and a notice."""
 
+    async def release(self, job: Job) -> None:
+        """The call is over. Never raises."""
+
 
 class Calls:
     """The live calls, and everything that can be asked of them."""
@@ -166,7 +169,7 @@ class Calls:
             if not plan.repeated:
                 self.notes.note(job, EntryKind.TURN_BEGUN, source=Source.TURN)
             # A channel whose own dialplan begins a turn talks to nobody else: the agent has gone.
-            if call.agent_met and path.is_dialplan:
+            if path.is_dialplan and (call.agent_met or await self._was_not_reached(job)):
                 await self._come_back(job, plan.command)
             elif plan.command is None:
                 await self.execution.look(job)
@@ -245,6 +248,8 @@ class Calls:
             job = Job(live.call, path, asker.origin, asker.actor)
             live.call.recorder = suffer(live.call.recorder, Event.HANGUP).after
             await self.execution.end_call(job)
+            if self.others is not None:
+                await self.others.release(job)
         return True
 
     async def adopt(self, path: Path) -> Call | None:
@@ -267,6 +272,17 @@ class Calls:
         await self.execution.settle()
 
     # -------------------------------------------------------------- inside
+
+    @staticmethod
+    async def _was_not_reached(job: Job) -> bool:
+        """Whether the agent who was announced has been called in vain.
+
+        Dial and Queue say how they ended, also where nobody ever rang; turnrec-agent-pre cleared
+        what they said before.
+        """
+        if not job.call.agent_announced or job.path is None:
+            return False
+        return any((await job.path.read("DIALSTATUS", "QUEUESTATUS")).values())
 
     async def _come_back(self, job: Job, command: Command | None) -> None:
         """Give the caller back to the bot's rules, in the order that the turn's action asks."""

@@ -25,6 +25,7 @@ from turnrec.talks import Talks
 logger = logging.getLogger(__name__)
 
 _ASKER = Asker(Origin.AGI)
+_UNIQUEID = re.compile(r"[A-Za-z0-9_.-]{1,150}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _ACTIONS = frozenset(action.value for action in Action)
 _LIFT = "lift"
@@ -99,11 +100,13 @@ class Door:
         The caller's channel is in Dial or Queue and has no AGI session: it is reached by AMI.
         """
         given = session.environment.argument
-        call = self._calls.find(given(1))
-        if call is None:
-            await _say(session, Answer(Status.REFUSED, UnknownCallError(given(1)[:64])))
+        uniqueid = given(1)
+        if not _UNIQUEID.fullmatch(uniqueid):
+            await _say(session, Answer(Status.REFUSED, UnknownCallError("")))
             return
-        path = self._ways.by_ami(call.channel, call.uniqueid)
+        call = self._calls.find(uniqueid)
+        # Asterisk finds a channel by its uniqueid too: a call from before a restart is taken up.
+        path = self._ways.by_ami(uniqueid if call is None else call.channel, uniqueid)
         answer = await self._talks.agent_comes(path, _ASKER, _policy(given(2)))
         await _say(session, answer)
 
@@ -116,7 +119,8 @@ class Door:
         given = session.environment.argument
         word = given(2)
         try:
-            call = self._calls.find(given(1)) or self._recorded_beside(session.environment.uniqueid)
+            # Whom he talks to now; who first called him is only what his channel inherited.
+            call = self._recorded_beside(session.environment.uniqueid) or self._calls.find(given(1))
             if call is None:
                 raise UnknownCallError(given(1)[:64])
             if word not in (await session.expand("${TURNREC_RIGHTS}")).split(":"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from turnrec.asterisk.paths import Ways
-from turnrec.asterisk.tally import Deed
 from turnrec.calls import Asker, Calls
 from turnrec.core.call import Call
 from turnrec.core.entry import EntryKind, Origin
@@ -38,35 +37,50 @@ class Meddling:
         path = self._ways.by_ami(call.channel, call.uniqueid)
 
         async def work(job: Job) -> None:
-            if not call.recorder.is_recording:
+            if not call.recorder.is_recording or call.monitor is None:
                 return
             try:
-                await self._execution.look(job)
-            except MonitorLostError:
-                # More holds than the fault: the dialplan failed closed, or somebody paused.
-                if call.recorder.holds != {Source.FAULT} or call.put_right >= _MOST_PUT_RIGHT:
-                    raise
-                call.put_right += 1
-                await self._execution.carry_out(job, Command(Action.RESUME, Source.TURN))
-                self._enter(job, "ours was stopped", "begun anew")
+                await job.driver.look(call.monitor)
+            except MonitorLostError as lost:
+                await self._begin_anew(job, lost)
 
         await self._calls.ask(path, _ASKER, work)
 
-    async def muted(self, call: Call) -> None:
-        """Something was muted or unmuted on a call's channel: ours is as it should be again."""
+    async def _begin_anew(self, job: Job, lost: MonitorLostError) -> None:
+        call = job.call
+        await self._execution.fail(job, lost, call.recorder)
+        # More holds than the fault: the dialplan failed closed, or somebody paused.
+        if call.recorder.holds != {Source.FAULT} or call.put_right >= _MOST_PUT_RIGHT:
+            raise lost
+        call.put_right += 1
+        await self._execution.carry_out(job, Command(Action.RESUME, Source.TURN))
+        self._enter(job, "ours was stopped", "begun anew")
+
+    async def muted(self, call: Call, uniqueid: str, *, muted: bool) -> None:
+        """Something was muted or unmuted on a channel of a call.
+
+        What somebody else uncovers in a pause is muted again, theirs (`turnrec.others`) and ours.
+        What somebody else mutes stays muted: it may be his own pause for a card number. Both are
+        alarmed.
+        """
         path = self._ways.by_ami(call.channel, call.uniqueid)
 
         async def work(job: Job) -> None:
-            self._ways.tally.acknowledge(call.uniqueid, Deed.MUTE)
-            call.hushed.clear()  # theirs may sound again: they are hushed anew
+            if not muted:
+                call.hushed.pop(uniqueid, None)  # theirs may sound again: they are hushed anew
             monitor = call.monitor
-            if monitor is None:
+            if monitor is None or uniqueid != call.uniqueid:
                 return
-            muted = not call.recorder.is_recording
-            channel = self._ways.channel(call.channel, call.uniqueid)
-            await channel.mute(monitor.id if self._ways.mutes_by_id else None, muted=muted)
-            self._enter(job, "a mute or unmute", "muted again" if muted else "unmuted")
-            meddled = MeddledError("somebody else muted or unmuted; ours has been put right")
+            if muted:
+                self._enter(job, "ours was muted", "left")
+            elif not call.recorder.is_recording:
+                channel = self._ways.channel(call.channel, call.uniqueid)
+                by_id = monitor.id if self._ways.mutes_by_id else None
+                await channel.mute(by_id, muted=True)
+                self._enter(job, "ours was unmuted", "muted again")
+            else:
+                return
+            meddled = MeddledError(f"somebody else {'muted' if muted else 'unmuted'} our monitor")
             self._notes.alarm(call, meddled.id, str(meddled))
 
         await self._calls.ask(path, _ASKER, work)

@@ -28,7 +28,7 @@ from turnrec.core.parties import PartyClass, classify, variables_for
 from turnrec.meddling import Meddling
 from turnrec.notes import Job
 from turnrec.ports import FlowSource
-from turnrec.talks import Meeting, Talks
+from turnrec.talks import Talks
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,9 @@ class Net:
         self._flow = flow
         self._clock = clock
         self._bridges = Bridges()
-        self._due: dict[str, int] = {}
+        self._due: dict[str, int | None] = {}
+        self._heard: set[str] | None = None
+        """Whom events told of since a list was asked for; None while none is under way."""
         self._telling: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: Final[Mapping[str, Callable[[AmiEvent], Iterable[str]]]] = {
@@ -82,6 +84,7 @@ class Net:
     def start(self) -> None:
         """Listen."""
         self._ami.subscribe(*self._readers, handler=self._on_event)
+        self._ami.on_ready(self._on_ready)
         self._ami.on_lost(self._on_lost)
 
     async def close(self) -> None:
@@ -92,11 +95,15 @@ class Net:
         if tasks:
             await asyncio.wait(tasks)
 
+    def begin_list(self) -> None:
+        """A list of the channels is about to be asked for: whom events tell of is newer."""
+        self._heard = set()
+
     async def sync(self, channels: Iterable[AmiEvent]) -> None:
         """Take in a list of the channels, where events may have been missed.
 
-        What events have told is newer than any list, so a list adds what isn't known and nothing
-        else. A change that could not be told before is told again.
+        A list adds what isn't known, and nothing of whom events told since it was asked for: they
+        may have left again before it ended. A change that could not be told before is told again.
 
         Raises:
             AmiError: Asterisk could not be asked what kinds of bridges these are.
@@ -108,11 +115,14 @@ class Net:
             if bridge_id and not self._bridges.is_bridged(leg.uniqueid)
         ]
         kinds = await self._kinds() if unheard else {}
+        heard, self._heard = self._heard or set(), None
         for leg, bridge_id in unheard:
-            if not self._bridges.is_bridged(leg.uniqueid):
+            if leg.uniqueid not in heard:
                 self._bridges.entered(bridge_id, leg, kind=kinds.get(bridge_id, ""))
         for call in self._calls.live():
-            self._look_at((call.uniqueid,))
+            self._look_at((call.uniqueid,), seen_us=None)
+            if call.suspects:
+                self._spawn(self._keep(call))
 
     async def _kinds(self) -> dict[str, str]:
         bridges = await self._ami.action_list("BridgeList", complete_event="BridgeListComplete")
@@ -130,11 +140,17 @@ class Net:
     # -------------------------------------------------------------- events
 
     def _on_event(self, event: AmiEvent) -> None:
-        self._look_at(self._readers[event.name](event))
+        if self._heard is not None:
+            self._heard.add(event.get("Uniqueid") or "")
+        self._look_at(self._readers[event.name](event), self._clock())
 
     def _on_lost(self, _error: AmiError) -> None:
         # Who left meanwhile is not known; whoever is still there is found by the next list.
         self._bridges.clear()
+        self._ways.tally.rest()
+
+    def _on_ready(self) -> None:
+        self._ways.tally.begin()
 
     def _entered(self, event: AmiEvent) -> Iterable[str]:
         return self._bridges.entered(
@@ -191,8 +207,10 @@ class Net:
     def _monitor_muted(self, event: AmiEvent) -> Iterable[str]:
         uniqueid = event.get("Uniqueid") or ""
         if self._ways.tally.seen(uniqueid, Deed.MUTE):
+            muted = event.get("State") == "1"
+            self._ways.tally.acknowledge(uniqueid, Deed.MUTE)
             for call in self._with_channel(uniqueid):
-                self._spawn(self._meddling.muted(call))
+                self._spawn(self._meddling.muted(call, uniqueid, muted=muted))
         return ()
 
     def _with_channel(self, uniqueid: str) -> list[Call]:
@@ -204,20 +222,20 @@ class Net:
         ]
 
     async def _keep(self, call: Call) -> None:
-        """Have a call looked at that somebody else's recorder has joined."""
+        """Have a call looked at: somebody else's recorder has joined it, or ours may still run."""
 
         async def work(job: Job) -> None:
-            """What runs is hushed, or left alone, at the end of every request."""
+            """What isn't wanted is found out and ended, or hushed, at the end of every request."""
 
         await self._calls.ask(self._ways.by_ami(call.channel, call.uniqueid), _ASKER, work)
 
     # -------------------------------------------------------------- telling
 
-    def _look_at(self, uniqueids: Iterable[str]) -> None:
+    def _look_at(self, uniqueids: Iterable[str], seen_us: int | None) -> None:
         for uniqueid in uniqueids:
             if self._calls.find(uniqueid) is None:
                 continue
-            self._due.setdefault(uniqueid, self._clock())
+            self._due.setdefault(uniqueid, seen_us)
             if uniqueid not in self._telling:
                 task = asyncio.create_task(self._tell(uniqueid), name=f"net-{uniqueid}")
                 self._telling[uniqueid] = task
@@ -226,7 +244,7 @@ class Net:
     def _told(self, uniqueid: str, _task: asyncio.Task[None]) -> None:
         self._telling.pop(uniqueid, None)
         if uniqueid in self._due:
-            self._look_at((uniqueid,))
+            self._look_at((uniqueid,), self._due[uniqueid])
 
     async def _tell(self, uniqueid: str) -> None:
         while uniqueid in self._due:
@@ -236,18 +254,20 @@ class Net:
             except Exception:
                 logger.exception("a change around a call could not be told; the sweep tells it")
 
-    async def _tell_once(self, uniqueid: str, seen_us: int) -> None:
+    async def _tell_once(self, uniqueid: str, seen_us: int | None) -> None:
         for _ in range(_TRIES):
             call = self._calls.find(uniqueid)
             if call is None:
                 return
             if self._is_moving(call):
                 await asyncio.sleep(_MOVES_S)
-            parties = await self._parties(call)
-            if parties == call.company:
+            if {one.uniqueid for one in self._bridges.company(uniqueid)} == {
+                one.uniqueid for one in call.company
+            }:
                 return
             path = self._ways.by_ami(call.channel, uniqueid)
-            answer = await self._talks.company_changed(path, Meeting(parties, seen_us), _ASKER)
+            look = partial(self._parties, call)
+            answer = await self._talks.company_changed(path, look, seen_us, _ASKER)
             if answer.status is not Status.FAILCLOSED:
                 return
 

@@ -13,11 +13,12 @@ from turnrec.asterisk.ami_errors import AmiRefusedError
 from turnrec.asterisk.channel import AmiChannel
 from turnrec.asterisk.paths import Ways
 from turnrec.asterisk.tally import Deed
+from turnrec.calls import Calls
 from turnrec.core.call import Call, Hushed
 from turnrec.core.entry import JSON, EntryKind
 from turnrec.core.errors import OthersRecordError, TurnrecError
 from turnrec.core.policy import Others, PauseMethod
-from turnrec.notes import Job, Notes
+from turnrec.notes import Job
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,9 @@ _MOST_ON_A_CHANNEL: Final = 16
 class OtherRecorders:
     """Hushes what others record, and lets it be heard again."""
 
-    def __init__(self, notes: Notes, ways: Ways) -> None:
-        self._notes = notes
+    def __init__(self, calls: Calls, ways: Ways) -> None:
+        self._calls = calls
+        self._notes = calls.notes
         self._ways = ways
 
     async def keep(self, job: Job) -> None:
@@ -48,10 +50,18 @@ class OtherRecorders:
         if not call.recorder.is_suppressed:
             return
         for uniqueid, name in channels.items():
+            if uniqueid != call.uniqueid and self._calls.find(uniqueid) is not None:
+                continue  # a call of its own: what records there is ours, under that call's rules
             strangers = self._ways.tally.foreign(uniqueid, Deed.START)
             already = call.hushed.get(uniqueid)
             if strangers > (0 if already is None else already.recorders):
                 await self._hush(job, self._ways.channel(name, uniqueid), strangers)
+
+    async def release(self, job: Job) -> None:
+        """The call is over: what was hushed for its sake on others' channels may sound again."""
+        for uniqueid, hushed in tuple(job.call.hushed.items()):
+            if uniqueid != job.call.uniqueid:
+                await self._let_be_heard(job, uniqueid, hushed)
 
     @staticmethod
     def _channels(call: Call) -> dict[str, str]:
@@ -88,6 +98,9 @@ class OtherRecorders:
     async def _let_be_heard(self, job: Job, uniqueid: str, hushed: Hushed) -> None:
         del job.call.hushed[uniqueid]
         channel = self._ways.channel(hushed.channel, uniqueid)
+        others = (one for one in self._calls.live() if one is not job.call)
+        if any(uniqueid in one.hushed for one in others):
+            return  # another call still wants silence there
         if job.call.bot.others is not Others.MUTE or not self._ways.mutes_by_id:
             return
         try:

@@ -108,7 +108,7 @@ class Service:
             new_id=lambda: str(ULID()),
             deadline_ms=settings.server.recorder_deadline_ms,
         )
-        self.calls.others = OtherRecorders(self.calls.notes, self.ways)
+        self.calls.others = OtherRecorders(self.calls, self.ways)
         talks = Talks(self.calls)
         self._net = Net(
             self.calls,

@@ -6,7 +6,7 @@ An announced agent comes through the dialplan's door, everybody else is found by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from turnrec.answer import Answer
 from turnrec.calls import Asker, Calls
@@ -18,25 +18,16 @@ from turnrec.core.agents import (
 )
 from turnrec.core.call import Party
 from turnrec.core.entry import JSON, EntryKind
-from turnrec.core.errors import NotAllowedError, UnclassedPartyError
+from turnrec.core.errors import FaultError, NotAllowedError, TurnrecError, UnclassedPartyError
 from turnrec.core.parties import PartyClass
-from turnrec.core.policy import AgentPolicy
-from turnrec.core.recorder import Source
+from turnrec.core.policy import Action, AgentPolicy
+from turnrec.core.recorder import Command, Source
 from turnrec.notes import Job
 from turnrec.ports import Path
 
 _HUMAN = frozenset({PartyClass.AGENT, PartyClass.UNKNOWN})
 """Whom the agent policy is about: a bot or an announcer is no agent, and nor is somebody who is
 only consulted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """Whom a caller hears now, as the net found it."""
-
-    parties: frozenset[Party]
-    seen_us: int
-    """When turnrec heard of it: Asterisk's event is 1 to 20 ms old by then."""
 
 
 class Talks:
@@ -55,6 +46,7 @@ class Talks:
         async def work(job: Job) -> None:
             call = job.call
             self._announced(job, override)
+            call.agent_met = False  # nobody is there yet: this one is still to come
             for command in commands_on_announcement(
                 call.bot, call.recorder.state, call.agent_override
             ):
@@ -95,8 +87,8 @@ class Talks:
 
         async def work(job: Job) -> None:
             call = job.call
-            if effective_policy(call.bot, AgentPolicy.ON) is AgentPolicy.NEVER:
-                raise NotAllowedError("the bot's agent policy is never: nobody can lift it")
+            if AgentPolicy.NEVER in (call.bot.agent, call.agent_override):
+                raise NotAllowedError("the agent policy of this talk is never: nobody can lift it")
             call.agent_override = AgentPolicy.ON
             if Source.AGENT not in call.recorder.holds:
                 return
@@ -111,8 +103,21 @@ class Talks:
         if call is not None and call.agent_announced:
             call.agent_met = True
 
-    async def company_changed(self, path: Path, meeting: Meeting, asker: Asker) -> Answer:
+    async def company_changed(
+        self,
+        path: Path,
+        look: Callable[[], Awaitable[frozenset[Party]]],
+        seen_us: int | None,
+        asker: Asker,
+    ) -> Answer:
         """Apply the agent policy to whom the caller hears now, announced or not.
+
+        Args:
+            path: the recorded channel.
+            look: whom it hears, asked under the call's lock: what was true before may be past.
+            seen_us: when turnrec heard of the change, where an event told of it. Asterisk's event
+                is 1 to 20 ms old by then.
+            asker: who tells.
 
         Somebody who leaves changes nothing: the next may come before turnrec could know. What an
         agent's coming has set is undone by the caller's return to the bot.
@@ -120,19 +125,25 @@ class Talks:
 
         async def work(job: Job) -> None:
             call = job.call
-            before, call.company = call.company, meeting.parties
-            left, came = before - meeting.parties, meeting.parties - before
+            now = await look()
+            before, call.company = call.company, now
+            left, came = before - now, now - before
             if left:
-                self._note_parties(job, EntryKind.PARTY_LEFT, left, meeting.seen_us)
+                self._note_parties(job, EntryKind.PARTY_LEFT, left, seen_us)
             if came:
-                self._note_parties(job, EntryKind.PARTY_CAME, came, meeting.seen_us)
+                self._note_parties(job, EntryKind.PARTY_CAME, came, seen_us)
             humans = frozenset(one for one in came if one.party in _HUMAN)
-            if humans:
-                await self._met(job, humans, meeting.seen_us)
+            if not humans:
+                return
+            try:
+                await self._met(job, humans, seen_us)
+            except TurnrecError:
+                call.company = before  # not dealt with yet: the sweep tells it again
+                raise
 
         return await self._calls.ask(path, asker, work)
 
-    async def _met(self, job: Job, humans: frozenset[Party], seen_us: int) -> None:
+    async def _met(self, job: Job, humans: frozenset[Party], seen_us: int | None) -> None:
         call = job.call
         known = call.agent_announced or all(one.party is PartyClass.AGENT for one in humans)
         first, call.agent_met = not call.agent_met, True
@@ -145,20 +156,30 @@ class Talks:
             # Nobody had said that this one comes: he was recorded until turnrec knew.
             window: dict[str, JSON] = {"from_us": seen_us, "to_us": job.ended_us}
             self._notes.note(job, EntryKind.WINDOW_MEASURED, detail=window)
-        await self._execution.renew(job)
+        await self._begin_anew(job)
         if first and not known:
             unclassed = UnclassedPartyError(sorted(one.channel for one in humans))
             self._notes.alarm(call, unclassed.id, str(unclassed))
 
+    async def _begin_anew(self, job: Job) -> None:
+        """Begin the new party's segment. An Asterisk that was slow once doesn't cost the talk."""
+        try:
+            await self._execution.renew(job)
+        except FaultError:
+            if job.call.recorder.holds != {Source.FAULT}:
+                raise
+            await self._execution.carry_out(job, Command(Action.RESUME, Source.TURN))
+
     def _announced(self, job: Job, override: AgentPolicy | None) -> None:
         call = job.call
-        call.agent_override = override or call.agent_override
+        if call.agent_override is not AgentPolicy.NEVER:  # nobody lifts it, no later leg either
+            call.agent_override = override or call.agent_override
         call.agent_announced = True
         policy = effective_policy(call.bot, call.agent_override)
         self._notes.note(job, EntryKind.AGENT_ANNOUNCED, detail={"policy": policy.value})
 
     def _note_parties(
-        self, job: Job, kind: EntryKind, parties: frozenset[Party], seen_us: int
+        self, job: Job, kind: EntryKind, parties: frozenset[Party], seen_us: int | None
     ) -> None:
         who: list[JSON] = [
             {"uniqueid": one.uniqueid, "channel": one.channel, "party": one.party.value}

@@ -70,6 +70,7 @@ class Watch:
             # Before the question: a call that begins after it isn't in the answer.
             believed = {call.uniqueid for call in self._calls.live()}
             orphans = {call.uniqueid: call for call in await self._memory.orphans(believed)}
+            self._net.begin_list()
             channels = await self._ami.action_list(
                 "CoreShowChannels",
                 complete_event="CoreShowChannelsComplete",

@@ -141,6 +141,7 @@ class House:
     spool: Spool
     ways: Ways
     calls: Calls
+    talks: Talks
     journal: ListJournal
     recordings: CheckedRecordings
     server: AgiServer
@@ -174,13 +175,14 @@ class House:
             new_id=lambda: f"ID{next(ids):04d}",
             deadline_ms=deadline_ms,
         )
-        door = Door(calls, Talks(calls), ways, lambda _: None)
+        talks = Talks(calls)
+        door = Door(calls, talks, ways, lambda _: None)
         server = AgiServer(door.routes, answer_timeout_ms=answer_timeout_ms)
         await server.listen("127.0.0.1", 0)
         pbx = FakeAsterisk(folder)
         pbx.port = server.port
         try:
-            yield cls(pbx, pbx.channel(), spool, ways, calls, journal, recordings, server)
+            yield cls(pbx, pbx.channel(), spool, ways, calls, talks, journal, recordings, server)
         finally:
             await server.close(patience_s=HANG_S)
             await calls.settle()

@@ -19,7 +19,9 @@ from tests.loopback.house import House
 from turnrec.answer import Status
 from turnrec.asterisk.spool import WAV_HEADER_BYTES
 from turnrec.calls import Asker
+from turnrec.core.call import Party
 from turnrec.core.entry import EntryKind, Origin
+from turnrec.core.parties import PartyClass
 from turnrec.core.policy import Action
 from turnrec.core.recorder import Recorder, Source, State
 
@@ -513,6 +515,58 @@ async def test_an_agent_that_is_recorded_ends_the_turns_hold_when_he_comes(tmp_p
         agent.settles = False
         assert await agent.gosub("agent", house.caller.uniqueid) == "OK"
         assert house.recorder == RECORDING
+
+
+async def test_a_turn_between_two_announcements_gives_nothing_back(tmp_path: Path) -> None:
+    async with House.open(tmp_path) as house:
+        await house.hear("greeting")
+        assert await house.caller.gosub("agent-pre", "off") == "OK"
+        house.talks.sought(house.caller.uniqueid)  # Dial rang, and nobody answered
+        assert await house.caller.gosub("agent-pre", "off") == "OK"
+        assert await house.caller.gosub("turn", "confirm") == "OK"
+        assert Source.AGENT in house.recorder.holds
+        assert house.caller.running == []
+
+
+@pytest.mark.parametrize("variable", ["DIALSTATUS", "QUEUESTATUS"])
+async def test_an_agent_who_was_never_reached_leaves_the_caller_to_the_bot(
+    tmp_path: Path, variable: str
+) -> None:
+    async with House.open(tmp_path) as house:
+        await house.hear("greeting")
+        assert await house.caller.gosub("agent-pre", "off") == "OK"
+        assert await house.caller.gosub("turn", "confirm") == "OK"
+        assert Source.AGENT in house.recorder.holds, "a turn before the Dial"
+        house.caller.variables[variable] = "CHANUNAVAIL"
+        assert await house.caller.gosub("turn", "confirm") == "OK"
+        assert house.recorder == RECORDING
+
+
+async def test_never_for_one_transfer_is_lifted_by_nobody(tmp_path: Path) -> None:
+    async with house_with_ami(tmp_path) as (house, _):
+        await house.hear("greeting")
+        assert await house.caller.gosub("agent-pre", "never") == "OK"
+        answer = await house.talks.lift(house.by_ami, OPERATOR)
+        assert answer.error is not None
+        assert answer.error.id == "not-allowed"
+        agent = house.pbx.channel("PJSIP/agent-00000002", "1790000000.2")
+        agent.settles = False
+        assert await agent.gosub("agent", house.caller.uniqueid, "on") == "OK"
+        assert Source.AGENT in house.recorder.holds
+        assert house.caller.running == []
+
+
+async def test_a_company_that_could_not_be_dealt_with_is_told_again(tmp_path: Path) -> None:
+    stranger = Party("1790000000.7", "PJSIP/stranger-00000007", PartyClass.UNKNOWN)
+
+    async def look() -> frozenset[Party]:
+        return frozenset({stranger})
+
+    async with House.open(tmp_path) as house:  # AMI is down
+        await house.hear("greeting", bot="private")
+        answer = await house.talks.company_changed(house.by_ami, look, None, OPERATOR)
+        assert answer.status is Status.FAILCLOSED
+        assert house.call.company == frozenset()
 
 
 async def test_an_agents_own_leg_reaches_the_callers_recorder(tmp_path: Path) -> None:

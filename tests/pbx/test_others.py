@@ -140,10 +140,6 @@ async def test_a_recorder_that_is_not_ours_hears_nothing_of_a_paused_turn(
         assert await our_leaks(here) == []
         told = await entries(here, EntryKind.OTHER_RECORDER)
         found = leaks(read_wav(theirs(here, extension)).channels[0])
-        if bot == "mutes" and here.pbx.release.value == "16":
-            # There ours can't be told from theirs: it is said aloud, and not hushed.
-            assert "others-record" in await alarms(here)
-            return
         assert found == []
         heard = presence(read_wav(theirs(here, extension)).channels[0])
         assert heard[400] > 0.5, "it is only hushed while it must be"
@@ -224,14 +220,15 @@ async def test_an_unmute_by_somebody_else_in_a_pause_is_put_right_and_alarmed(
 
 
 @pytest.mark.parametrize("bot", ["kyc", "mutes"])
-async def test_a_mute_by_somebody_else_while_recording_is_put_right_and_alarmed(
+async def test_a_mute_by_somebody_else_while_recording_is_left_and_alarmed(
     asterisk_22: Installation, tmp_path: Path, bot: str
 ) -> None:
+    # It may be his own pause for a card number: undoing it would fail towards recording.
     async with house(asterisk_22, tmp_path) as here:
         async with calling(here, f"other-{bot}-never", "asking") as one:
             await until(lambda: "asking" in one.reached, "the bot asks")
             await meddle(here, one.call.channel, state="1")
-            await put_right(here, "unmuted")
+            await put_right(here, "left")
         assert await our_leaks(here) == []
         assert "monitor-meddled-with" in await alarms(here)
 

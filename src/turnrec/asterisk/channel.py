@@ -177,7 +177,11 @@ class AmiChannel:
     async def start_monitor(self, file: str, options: str) -> None:
         """Run the action MixMonitor. Its third field, a shell command, is never sent."""
         self._tally.ours(self.uniqueid, Deed.START)
-        await self._action("MixMonitor", File=file, Options=options)
+        try:
+            await self._action("MixMonitor", File=file, Options=options)
+        except AmiRefusedError:
+            self._tally.undone(self.uniqueid, Deed.START)
+            raise
 
     async def stop_monitor(self, monitor_id: str) -> None:
         """Run the action StopMixMonitor. A refusal (gone already) is left to the look."""

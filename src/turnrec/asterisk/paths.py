@@ -10,7 +10,7 @@ from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.channel import AgiChannel, AmiChannel, Channel
 from turnrec.asterisk.mixmonitor import Clock, MuteDriver, SegmentDriver
 from turnrec.asterisk.spool import Spool
-from turnrec.asterisk.tally import Tally
+from turnrec.asterisk.tally import Deed, Tally
 from turnrec.core.policy import PauseMethod
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -51,6 +51,10 @@ class Ways:
         """The way by the channel's name over AMI."""
         return AmiPath(self, channel, uniqueid)
 
+    def _would_mute_another(self, channel: Channel) -> bool:
+        """Whether a mute may hit somebody else's monitor: older ones mute the first one only."""
+        return not self.mutes_by_id and self.tally.foreign(channel.uniqueid, Deed.START) > 0
+
     @property
     def mutes_by_id(self) -> bool:
         """Whether this Asterisk mutes a MixMonitor by its ID, and all of them without one."""
@@ -63,7 +67,7 @@ class Ways:
     def driver(self, channel: Channel, method: PauseMethod) -> SegmentDriver | MuteDriver:
         """The driver of a pause method on a channel."""
         segments = SegmentDriver(channel, self.spool, self.clock)
-        if method is PauseMethod.SEGMENT:
+        if method is PauseMethod.SEGMENT or self._would_mute_another(channel):
             return segments
         return MuteDriver(
             channel,

@@ -23,16 +23,31 @@ class Tally:
     """Deeds by channel, ours and all that Asterisk told of."""
 
     def __init__(self) -> None:
+        self._is_counting = True
         self._ours: dict[str, Counter[Deed]] = {}
         self._seen: dict[str, Counter[Deed]] = {}
 
     def ours(self, uniqueid: str, deed: Deed) -> None:
-        """Count a command of ours, right before it is sent."""
-        self._ours.setdefault(uniqueid, Counter())[deed] += 1
+        """Count a command of ours, right before it is sent, where its event will be heard."""
+        if self._is_counting:
+            self._ours.setdefault(uniqueid, Counter())[deed] += 1
 
     def undone(self, uniqueid: str, deed: Deed) -> None:
         """Take back a command that Asterisk refused: it has no event."""
-        self._ours[uniqueid][deed] -= 1
+        if self._is_counting:
+            self._ours.setdefault(uniqueid, Counter())[deed] -= 1
+
+    def rest(self) -> None:
+        """AMI is lost: nobody tells of our commands any more. Who is a stranger stays known."""
+        self._is_counting = False
+        for uniqueid in tuple(self._seen):
+            strangers = Counter({deed: self.foreign(uniqueid, deed) for deed in Deed})
+            self._seen[uniqueid] = strangers
+        self._ours.clear()
+
+    def begin(self) -> None:
+        """AMI tells again."""
+        self._is_counting = True
 
     def seen(self, uniqueid: str, deed: Deed) -> bool:
         """Count an event; return whether it, or one before it, was somebody else's."""
