@@ -29,7 +29,7 @@ SOURCES = Path(__file__).parents[1] / "src" / "turnrec"
 
 PATH = {"ports", "answer", "notes", "execution", "calls", "talks"}
 DAEMON = {"net", "others", "meddling", "limits"}
-COMPOSERS = {"__main__", "cli", "service", "dialplan", "memory", "watch", "demo"}
+COMPOSERS = {"__main__", "cli", "service", "dialplan", "memory", "proof", "verify", "watch", "demo"}
 LAYERS = {"core", "asterisk", "ledger", "recordings", "web"}
 MAY_IMPORT = {
     "core": {"core"},

@@ -34,6 +34,7 @@ from turnrec.meddling import Meddling
 from turnrec.memory import LedgerMemory
 from turnrec.net import Net
 from turnrec.others import OtherRecorders
+from turnrec.proof import ProvingCloser, make_checkpointer
 from turnrec.recordings.closer import Closer
 from turnrec.settings import AsteriskSettings, Settings
 from turnrec.talks import Talks
@@ -98,11 +99,18 @@ class Service:
             self.spool.wait_closed,
             keep_parts=recordings.keep_parts,
         )
+        self._checkpointer = make_checkpointer(settings, self.ledger, self.clock)
         self._journal = LedgerJournal(self.ledger)
         self.calls = Calls(
             flow=self.flow,
             journal=self._journal,
-            recordings=self._closer,
+            recordings=ProvingCloser(
+                self._closer,
+                self.ledger,
+                self.clock,
+                lambda: self.ways.asterisk_version,
+                self._checkpointer,
+            ),
             memory=self._memory,
             clock=self.clock,
             new_id=lambda: str(ULID()),
@@ -163,6 +171,8 @@ class Service:
         self._net.start()
         self._watch.start()
         self._limits.start()
+        if self._checkpointer is not None:
+            self._checkpointer.start()
         if self._settings.asterisk.ami_enabled:
             await self.ami.start()
         logger.info("FastAGI on %s:%d", server.agi_host, self.agi_port)
@@ -178,6 +188,10 @@ class Service:
         await self.calls.settle()
         self._note(EntryKind.SERVER_STOPPED)
         self._closer.shut_down()
+        if self._checkpointer is not None:
+            await self._checkpointer.close()
+            if await self._journal.make_durable():
+                await self._checkpointer.checkpoint()
         await self.ledger.close()
 
     # -------------------------------------------------------------- what the socket asks

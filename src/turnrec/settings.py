@@ -175,6 +175,15 @@ class LedgerSettings(Section):
 
     url: LedgerUrl = SecretStr("sqlite:////var/lib/turnrec/ledger.db")
     """A secret, because it may hold a password."""
+    signing_key_file: LocalPath | None = None
+    """The Ed25519 private key that signs checkpoints, as `turnrec key new` makes it, readable by
+    its owner alone. Without one nothing is signed."""
+    checkpoint_every_s: Seconds = 60
+    """How often the chain's head is signed, where it has moved; beside that at each recording's
+    close and when the server ends."""
+    checkpoints_file: LocalPath | None = None
+    """Where the signed heads go, one line each; by default `checkpoints.jsonl` in the
+    recordings' folder."""
 
 
 class FlowSettings(Section):

@@ -39,6 +39,9 @@ asterisk_spool_dir = "/mnt/spool"
 keep_parts = true
 [ledger]
 url = "sqlite:///ledger.db"
+signing_key_file = "signing.key"
+checkpoint_every_s = 5
+checkpoints_file = "elsewhere/checkpoints.jsonl"
 [flow]
 path = "flow.yaml"
 [log]
@@ -129,7 +132,12 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
             "asterisk_spool_dir": Path("/mnt/spool"),
             "keep_parts": True,
         },
-        "ledger": {"url": f"sqlite:///{tmp_path}/ledger.db"},
+        "ledger": {
+            "url": f"sqlite:///{tmp_path}/ledger.db",
+            "signing_key_file": tmp_path / "signing.key",
+            "checkpoint_every_s": 5,
+            "checkpoints_file": tmp_path / "elsewhere/checkpoints.jsonl",
+        },
         "flow": {"path": tmp_path / "flow.yaml"},
         "log": {"level": LogLevel.DEBUG, "format": LogFormat.CONSOLE},
         "sweep": {"interval_s": 5},
@@ -473,11 +481,13 @@ def test_the_example_documents_every_setting_with_its_default() -> None:
     documented = tomllib.loads(uncommented)
     assert documented["asterisk"].pop("ami_secret") == ""  # these two have no default
     assert documented["asterisk"].pop("ami_secret_file") == ""
+    assert documented["ledger"].pop("signing_key_file") == ""  # nor these
+    assert documented["ledger"].pop("checkpoints_file") == ""
     defaults = {
         name: {
             key: str(plain) if isinstance(plain := revealed(value), Path) else plain
             for key, value in section
-            if key not in {"ami_secret", "ami_secret_file"}
+            if key not in {"ami_secret", "ami_secret_file", "signing_key_file", "checkpoints_file"}
         }
         for name, section in sections(load_settings(None, SECRET)).items()
     }

@@ -12,12 +12,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, ColumnElement, Connection, Table, exists, or_, select
 
 from turnrec.core.entry import Entry
-from turnrec.ledger.chain import ChainReport, Walk
+from turnrec.ledger.chain import ChainReport, Head, Walk
 from turnrec.ledger.engine import READERS, parse_url, place, reader_engine
 from turnrec.ledger.entries import WrittenEntry, from_columns
 from turnrec.ledger.errors import explain
 from turnrec.ledger.projections import call_from_row, recording_from_row
-from turnrec.ledger.queries import all_entries, fetch
+from turnrec.ledger.queries import all_entries, fetch, read_head
 from turnrec.ledger.schema import calls, entries, recordings
 from turnrec.ledger.views import TIMELINE_KINDS, CallRecord, RecordingRecord, timeline
 
@@ -113,6 +113,14 @@ class LedgerReader:
         """Return all entries of a call that has not ended; none if it has, or isn't known."""
         return await self._in_thread(_open_history, call_id)
 
+    async def head(self) -> Head:
+        """Return the newest durable entry's place in the chain."""
+        return await self._in_thread(read_head)
+
+    async def ledger_id(self) -> str | None:
+        """Return what tells this ledger from all others: its first entry's hash; None without."""
+        return await self._in_thread(_first_hash)
+
     async def verify_chain(self) -> ChainReport:
         """Walk all entries and report whether they are chained as they were written.
 
@@ -185,6 +193,12 @@ def _entries(
         WrittenEntry(row["seq"], from_columns(row), row["prev_hash"], row["hash"])
         for row in fetch(connection, query)
     )
+
+
+def _first_hash(connection: Connection) -> str | None:
+    first = select(entries.c.hash).order_by(entries.c.seq).limit(1)
+    found = connection.execute(first).scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def _open_history(connection: Connection, call_id: str) -> tuple[WrittenEntry, ...]:

@@ -72,6 +72,14 @@ class Closer:
         except (RecordingError, OSError):
             logger.exception("the parts of recording %s were not deleted", recording_id)
 
+    def keep(self, recording_id: str) -> None:
+        """Keep the parts of a recording: nothing but them proves what is in it."""
+        self._joined.pop(recording_id, None)
+
+    def path(self, recording: FinishedRecording) -> Path:
+        """Where a recording's file lies, or would."""
+        return self._target(recording)
+
     def shut_down(self) -> None:
         """End the threads."""
         self._threads.shutdown()

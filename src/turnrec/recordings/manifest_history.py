@@ -73,9 +73,7 @@ class History:
 
     def actions_between(self, after_seq: int, before_seq: int) -> tuple[ActionRecord, ...]:
         """The actions that were asked or answered between two entries."""
-        return tuple(
-            action for action in self.actions if _overlaps(action, after_seq, before_seq)
-        )
+        return tuple(action for action in self.actions if _overlaps(action, after_seq, before_seq))
 
 
 def read_history(entries: Iterable[Numbered], recording_id: str) -> History:
@@ -91,8 +89,10 @@ def read_history(entries: Iterable[Numbered], recording_id: str) -> History:
 def _overlaps(action: ActionRecord, after_seq: int, before_seq: int) -> bool:
     first = action.asked or action.outcome
     last = action.outcome or action.asked
-    return first is not None and last is not None and not (
-        last.seq < after_seq or first.seq > before_seq
+    return (
+        first is not None
+        and last is not None
+        and not (last.seq < after_seq or first.seq > before_seq)
     )
 
 
