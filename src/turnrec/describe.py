@@ -7,7 +7,7 @@ from pathlib import Path
 
 from turnrec.core.call import Call
 from turnrec.core.entry import JSON
-from turnrec.ledger.views import CallRecord, RecordingRecord
+from turnrec.ledger.views import CallRecord, RecordingRecord, RecordingStatus
 
 
 def describe_call(call: Call) -> dict[str, JSON]:
@@ -57,9 +57,10 @@ def describe_recording(record: RecordingRecord, folder: Path) -> dict[str, JSON]
         "opened": instant(record.opened_us),
         "closed": instant(record.closed_us),
         "status": record.status.value,
-        "file": None if record.file is None else str(folder / record.file),
+        "file": None if record.file is None or _is_deleted(record) else str(folder / record.file),
         "duration_s": samples / rate_hz if samples is not None and rate_hz else None,
         "sha256": record.sha256,
+        "legal_hold": record.legal_hold,
         "segments": len(record.segments),
         "gaps": [
             {
@@ -71,6 +72,10 @@ def describe_recording(record: RecordingRecord, folder: Path) -> dict[str, JSON]
             for gap in record.gaps
         ],
     }
+
+
+def _is_deleted(record: RecordingRecord) -> bool:
+    return record.status is RecordingStatus.DELETED
 
 
 def instant(at_us: int | None) -> str | None:

@@ -46,7 +46,7 @@ _POLICY_TYPES: Final[Mapping[str, Any]] = {
     name: kind for name, kind in get_type_hints(Bot).items() if name not in {"name", "nodes"}
 }
 # A guard below 40 ms is the operator's choice, though leaks were measured there.
-_MAXIMA: Final = {"guard_ms": 2_000, "settle_ms": 5_000, "max_pause_s": 86_400}
+_MAXIMA: Final = {"guard_ms": 2_000, "settle_ms": 5_000, "max_pause_s": 86_400, "keep_days": 36_500}
 
 
 def parse_flow(data: bytes, path: str) -> Flow:

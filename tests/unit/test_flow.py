@@ -536,7 +536,7 @@ def test_no_text_raises_anything_but_flow_error_with_places(text: str) -> None:
 
 NAMES = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=64)
 POLICY_TYPES = {k: v for k, v in get_type_hints(Bot).items() if k not in {"name", "nodes"}}
-MAXIMA = {"guard_ms": 2_000, "settle_ms": 5_000, "max_pause_s": 86_400}
+MAXIMA = {"guard_ms": 2_000, "settle_ms": 5_000, "max_pause_s": 86_400, "keep_days": 36_500}
 
 
 def policy_values(name: str) -> st.SearchStrategy[Any]:

@@ -42,7 +42,8 @@ class EntryKind(enum.StrEnum):
     SEGMENT_ENDED = "segment_ended"
     """detail: asked_us, answered_us (and proof)."""
     RECORDING_CLOSED = "recording_closed"
-    """detail: status (done or failed), file, samples, rate_hz, sha256 (and parts, spans)."""
+    """detail: status (done or failed), file, samples, rate_hz, sha256 (and parts, spans). A
+    redacted one was never opened; its detail says so: redacts (of which), opened_us (of that)."""
     MONITOR_LOST = "monitor_lost"
     AGENT_ANNOUNCED = "agent_announced"
     """The dialplan said that an agent is about to come. detail: policy."""

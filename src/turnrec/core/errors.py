@@ -9,11 +9,13 @@
     │   ├── HeldByAnotherError        held-by-another
     │   ├── TurnSupersededError       turn-superseded
     │   ├── UnknownCallError          unknown-call
+    │   ├── UnknownRecordingError     unknown-recording
     │   ├── UnknownBotError           unknown-bot
     │   ├── UnknownNodeError          unknown-node (told, not refused: the node is held)
     │   ├── CallExistsError           call-exists
     │   ├── UnknownActionError        unknown-action
     │   ├── InvalidNameError          invalid-name
+    │   ├── InvalidTimeError          invalid-time
     │   └── NotAllowedError           not-allowed
     ├── FaultError                something broke; the recorder is held, nothing is recorded
     │   ├── UnansweredError           command-unanswered
@@ -23,6 +25,7 @@
     │   ├── MonitorLostError          monitor-lost
     │   ├── SegmentNotStartedError    segment-not-started
     │   ├── LedgerUnavailableError    ledger-unavailable
+    │   ├── DiskLowError              disk-low
     │   └── InternalError             internal-error
     ├── AsteriskUnreachableError  asterisk-unreachable: what only AMI can do, while it is down
     └── AlarmError                what somebody must be woken for, though nobody asked
@@ -124,6 +127,21 @@ class UnknownCallError(RefusedError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no call {name!r}; run turnrec-start on its channel first")
+
+
+class UnknownRecordingError(RefusedError):
+    """The ledger knows no recording with this id."""
+
+    id = "unknown-recording"
+
+    def __init__(self, recording_id: str) -> None:
+        super().__init__(f"the ledger knows no recording {recording_id!r}")
+
+
+class InvalidTimeError(RefusedError):
+    """No time at all, or one that lies outside of the recording."""
+
+    id = "invalid-time"
 
 
 class UnknownBotError(RefusedError):
@@ -233,6 +251,15 @@ class LedgerUnavailableError(FaultError):
     """The ledger takes no entries: a recording that it can't vouch for must not begin."""
 
     id = "ledger-unavailable"
+
+
+class DiskLowError(FaultError):
+    """There is too little room for another recording: none begins until there is."""
+
+    id = "disk-low"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"nothing new is recorded: {what}")
 
 
 class AsteriskUnreachableError(TurnrecError):

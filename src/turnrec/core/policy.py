@@ -146,6 +146,8 @@ class Bot:
     max_pause_s: int = 0
     """0: a pause may last for ever."""
     max_pause_action: MaxPauseAction = MaxPauseAction.ALERT
+    keep_days: int = 0
+    """How long its recordings are kept, from when they were opened. 0: for ever."""
 
 
 @dataclass(frozen=True, slots=True)

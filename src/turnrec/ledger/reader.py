@@ -19,7 +19,15 @@ from turnrec.ledger.errors import explain
 from turnrec.ledger.projections import call_from_row, recording_from_row
 from turnrec.ledger.queries import all_entries, fetch, read_head
 from turnrec.ledger.schema import calls, entries, recordings
-from turnrec.ledger.views import TIMELINE_KINDS, CallRecord, RecordingRecord, timeline
+from turnrec.ledger.views import (
+    HOLD_KINDS,
+    TIMELINE_KINDS,
+    CallRecord,
+    RecordingRecord,
+    RecordingStatus,
+    legal_hold,
+    timeline,
+)
 
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
@@ -88,6 +96,31 @@ class LedgerReader:
         if before is not None:
             where.append(_older(recordings, recordings.c.recording_id, before))
         return await self._in_thread(_recordings, where, limit)
+
+    async def expired_recordings(
+        self, bot: str, opened_before_us: int, *, after_seq: int = 0, limit: int = 100
+    ) -> tuple[RecordingRecord, ...]:
+        """Return a bot's closed recordings that were opened before an instant and aren't deleted.
+
+        The newest first of the `limit` oldest ones whose first entry comes after `after_seq`.
+        """
+        where = [
+            recordings.c.bot == bot,
+            recordings.c.opened_us < opened_before_us,
+            recordings.c.status.in_([RecordingStatus.DONE.value, RecordingStatus.FAILED.value]),
+        ]
+        oldest = (
+            select(recordings.c.first_seq)
+            .where(*where, recordings.c.first_seq > after_seq)
+            .order_by(recordings.c.first_seq)
+            .limit(limit)
+        )
+        return await self._in_thread(_recordings, [recordings.c.first_seq.in_(oldest)], None)
+
+    async def deleted_recordings(self) -> tuple[RecordingRecord, ...]:
+        """Return the recordings with a tombstone, the newest first."""
+        is_deleted = recordings.c.status == RecordingStatus.DELETED.value
+        return await self._in_thread(_recordings, [is_deleted], None)
 
     async def unclosed_recordings(self) -> tuple[RecordingRecord, ...]:
         """Return the recordings that no entry has closed, the newest first."""
@@ -170,7 +203,7 @@ def _recordings(
         select(entries)
         .where(
             entries.c.recording_id.in_(record.recording_id for record in found),
-            entries.c.kind.in_(kind.value for kind in TIMELINE_KINDS),
+            entries.c.kind.in_(kind.value for kind in (*TIMELINE_KINDS, *HOLD_KINDS)),
         )
         .order_by(entries.c.seq)
     )
@@ -180,9 +213,9 @@ def _recordings(
     return tuple(_with_timeline(record, histories[record.recording_id]) for record in found)
 
 
-def _with_timeline(record: RecordingRecord, history: Iterable[Entry]) -> RecordingRecord:
+def _with_timeline(record: RecordingRecord, history: list[Entry]) -> RecordingRecord:
     segments, gaps = timeline(history)
-    return replace(record, segments=segments, gaps=gaps)
+    return replace(record, segments=segments, gaps=gaps, legal_hold=legal_hold(history))
 
 
 def _entries(

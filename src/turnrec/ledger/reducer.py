@@ -58,12 +58,17 @@ def reduce_recording(
     if entry.recording_id is None:
         raise ValueError("only an entry with a recording_id concerns a recording")
     if record is None:
-        record = RecordingRecord(entry.recording_id, seq, opened_us=entry.at_us)
+        # A redacted recording is as old as the one that it was made of.
+        opened_us = detail_int(entry, "opened_us") or entry.at_us
+        record = RecordingRecord(entry.recording_id, seq, opened_us=opened_us)
     if record.call_id is None and entry.call_id is not None:
         record = replace(record, call_id=entry.call_id)
     if record.bot is None:
         record = replace(record, bot=call.bot if call else detail_text(entry, "bot"))
-    if not record.status.closed:
+    if entry.kind is EntryKind.DELETED:
+        closed_us = entry.at_us if record.closed_us is None else record.closed_us
+        record = replace(record, status=RecordingStatus.DELETED, closed_us=closed_us)
+    elif not record.status.closed:
         record = replace(record, status=_status(record.status, entry))
     if entry.kind in (EntryKind.RECORDING_OPENED, EntryKind.RECORDING_CLOSED):
         record = replace(record, rate_hz=detail_int(entry, "rate_hz") or record.rate_hz)

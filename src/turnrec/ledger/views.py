@@ -24,11 +24,13 @@ class RecordingStatus(enum.StrEnum):
     PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
+    DELETED = "deleted"
+    """Its files are gone; the ledger keeps what it was, when it went and why."""
 
     @property
     def closed(self) -> bool:
         """Whether it is over."""
-        return self in (RecordingStatus.DONE, RecordingStatus.FAILED)
+        return self not in (RecordingStatus.RECORDING, RecordingStatus.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class RecordingRecord:
     sha256: str | None = None
     segments: tuple[Segment, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    legal_hold: str | None = None
+    """Why it must not be deleted; None where nothing forbids it."""
 
 
 # ------------------------------------------------------------------ reading details
@@ -134,6 +138,19 @@ TIMELINE_KINDS: Final = (
     EntryKind.RECORDING_CLOSED,
 )
 """The kinds that `timeline` reads."""
+HOLD_KINDS: Final = (EntryKind.LEGAL_HOLD, EntryKind.HOLD_RELEASED)
+"""The kinds that `legal_hold` reads."""
+
+
+def legal_hold(entries: Iterable[Entry]) -> str | None:
+    """Return why one recording, by its entries in order, must not be deleted; None if it may."""
+    reason: str | None = None
+    for entry in entries:
+        if entry.kind is EntryKind.LEGAL_HOLD:
+            reason = detail_text(entry, "reason") or "no reason given"
+        elif entry.kind is EntryKind.HOLD_RELEASED:
+            reason = None
+    return reason
 
 
 def timeline(entries: Iterable[Entry]) -> tuple[tuple[Segment, ...], tuple[Gap, ...]]:
@@ -162,6 +179,8 @@ class _Timeline:
                 self._add_holds(entry)
             case EntryKind.ACTION_ASKED | EntryKind.ACTION_DONE | EntryKind.ACTION_FAILED:
                 self._add_holds(entry)
+            case EntryKind.RECORDING_CLOSED if "redacts" in entry.detail:
+                self._take_spans(entry)
             case EntryKind.RECORDING_CLOSED:
                 self._end_segment(entry)
                 self._close(entry)
@@ -205,6 +224,21 @@ class _Timeline:
             # Nobody held it: with its last segment the recording was over, and then it was joined.
             self.gaps.pop()
         self._close_gap(_joined_up_to_us(entry))
+
+    def _take_spans(self, closed: Entry) -> None:
+        """A redacted recording never ran: its one entry tells all."""
+        spans = closed.detail.get("spans")
+        for span in spans if isinstance(spans, list) else ():
+            begin_us, end_us = span["begin_us"], span["end_us"]
+            if span["kind"] == "segment":
+                first_us = self.segments[0].began_us if self.segments else begin_us
+                number = span["segment"] or len(self.segments) + 1
+                self.segments.append(
+                    Segment(number, span["part"], begin_us, end_us, begin_us - first_us)
+                )
+            elif begin_us < end_us:
+                holds = tuple(Source(word) for word in span["sources"] if word in set(Source))
+                self.gaps.append(Gap(begin_us, end_us, holds, span["node"], None))
 
     def _close_gap(self, ended_us: int) -> None:
         if not self.gaps or self.gaps[-1].ended_us is not None:
