@@ -1,0 +1,278 @@
+"""The routes for bots' recognisers: utterances, halts, transcripts. It decides nothing of them.
+
+No answer, log or error of these routes holds what was said: a body that can't be read is told
+where it is wrong, never what it said there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+from turnrec.core.call import Call
+from turnrec.core.entry import INT64_MAX, JSON
+from turnrec.core.errors import TurnrecError
+from turnrec.core.policy import PauseBehavior
+from turnrec.core.transcript import (
+    MAX_TEXT,
+    MAX_WORD,
+    MAX_WORDS,
+    BadUtteranceError,
+    Speaker,
+    Utterance,
+    Word,
+    make_utterance,
+)
+from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
+from turnrec.recognisers import Notice
+from turnrec.transcripts import Transcripts
+
+Export = Callable[[str, TranscriptFormat, TranscriptTime, PauseBehavior | None], Awaitable[str]]
+"""Writes the transcript of a call or a recording, by name."""
+
+STATUSES: Final = {
+    "bad-utterance": 422,
+    "too-many-utterances": 429,
+    "too-many-recognisers": 429,
+    "unknown-recogniser": 404,
+    "unknown-recording": 404,
+    "no-transcript": 404,
+}
+"""The HTTP statuses of these routes' own refusals; any other is 409."""
+
+_MAX_BODY_BYTES: Final = 4 << 20
+_MAX_AT_ONCE: Final = 200
+_ALIVE_EVERY_S: Final = 15.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MEDIA_TYPES: Final = {TranscriptFormat.VTT: "text/vtt", TranscriptFormat.JSON: "application/json"}
+
+Instant = Annotated[StrictInt, Field(ge=0, le=INT64_MAX)] | Annotated[str, Field(max_length=40)]
+RecogniserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class WordBody(_Body):
+    """One word and when it was said."""
+
+    text: str = Field(min_length=1, max_length=MAX_WORD)
+    begin: Instant
+    end: Instant
+
+
+class UtteranceBody(_Body):
+    """What somebody said. Times are UTC: microseconds since 1970, or ISO 8601 with an offset."""
+
+    speaker: Speaker
+    text: str | None = Field(default=None, max_length=MAX_TEXT)
+    begin: Instant | None = None
+    end: Instant | None = None
+    final: StrictBool = True
+    words: list[WordBody] = Field(default=[], max_length=MAX_WORDS)
+
+    def to_utterance(self) -> Utterance:
+        """Make one of it.
+
+        Raises:
+            BadUtteranceError: it can't be one.
+        """
+        words = [Word(one.text, _at_us(one.begin), _at_us(one.end)) for one in self.words]
+        if (self.begin is None) != (self.end is None):
+            raise BadUtteranceError("an utterance has begin and end, or neither")
+        times = None
+        if self.begin is not None and self.end is not None:
+            times = _at_us(self.begin), _at_us(self.end)
+        return make_utterance(self.speaker, self.text, times, words, is_final=self.final)
+
+
+class UtterancesBody(_Body):
+    """Utterances about one call, and which recogniser they are from, if it has registered."""
+
+    utterances: list[UtteranceBody] = Field(min_length=1, max_length=_MAX_AT_ONCE)
+    recogniser: RecogniserId | None = None
+
+
+class RecogniserBody(_Body):
+    """A recogniser that wants to be told, and maybe asked, when transcription halts."""
+
+    name: Name
+    must_acknowledge: StrictBool = False
+
+
+class AcknowledgementBody(_Body):
+    """A recogniser no longer listens since this halt."""
+
+    recogniser: RecogniserId
+    halt: StrictInt = Field(ge=0, le=INT64_MAX)
+
+
+class QuietRoute(APIRoute):
+    """A route whose refusals repeat nothing of the body, which may be what a caller said."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler."""
+        handle = super().get_route_handler()
+
+        async def quietly(request: Request) -> Response:
+            if request.method == "POST":
+                length = request.headers.get("content-length", "")
+                if not length.isascii() or not length.isdecimal() or len(length) > 9:
+                    return _problem(411, "length-required", "say the body's length")
+                if int(length) > _MAX_BODY_BYTES:
+                    return _problem(413, "too-large", f"at most {_MAX_BODY_BYTES} bytes at once")
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                first = error.errors()[0]
+                sentence = f"{_where(first['loc'])}: {first['type'].replace('_', ' ')}"
+            return _problem(422, "bad-request", sentence)
+
+        return quietly
+
+
+def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/v1", route_class=QuietRoute)
+
+    @router.post("/calls/{call}/utterances", response_model=None)
+    async def post(call: str, body: UtterancesBody) -> Mapping[str, JSON]:
+        utterances = [one.to_utterance() for one in body.utterances]
+        taken = transcripts.post(call, utterances, body.recogniser)
+        return {"kept": taken.kept, "cut": taken.cut, "dropped": taken.dropped}
+
+    @router.get("/calls/{call}/transcription", response_model=None)
+    async def now(call: str) -> Mapping[str, JSON]:
+        return {
+            "call": transcripts.find(call).id,
+            "partials": [
+                {"speaker": one.speaker.value, "text": one.text, "begin_us": one.begin_us}
+                for one in transcripts.partials(call)
+            ],
+        }
+
+    @router.get("/calls/{call}/transcription/events", response_model=None)
+    async def events(
+        call: str, recogniser: Annotated[str | None, Query(max_length=64)] = None
+    ) -> StreamingResponse:
+        found = transcripts.find(call)
+        notices = transcripts.recognisers.listen(found, recogniser)
+        return StreamingResponse(
+            _stream(found, notices),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    @router.post("/calls/{call}/recognisers", response_model=None, status_code=201)
+    async def register(call: str, body: RecogniserBody) -> Mapping[str, JSON]:
+        found = transcripts.find(call)
+        recogniser, notice = transcripts.recognisers.register(
+            found, body.name, must_acknowledge=body.must_acknowledge
+        )
+        return {"recogniser": recogniser, **_notice(found, notice)}
+
+    @router.delete("/calls/{call}/recognisers/{recogniser}", response_model=None)
+    async def unregister(call: str, recogniser: str) -> Mapping[str, JSON]:
+        transcripts.recognisers.unregister(transcripts.find(call), recogniser)
+        return {}
+
+    @router.post("/calls/{call}/acknowledgements", response_model=None)
+    async def acknowledge(call: str, body: AcknowledgementBody) -> Mapping[str, JSON]:
+        transcripts.recognisers.acknowledge(transcripts.find(call), body.recogniser, body.halt)
+        return {}
+
+    @router.get("/transcripts/{name}", response_model=None)
+    async def transcript(
+        name: str,
+        form: Annotated[TranscriptFormat, Query(alias="format")] = TranscriptFormat.JSON,
+        time: TranscriptTime = TranscriptTime.CALL,
+        behavior: PauseBehavior | None = None,
+    ) -> Response:
+        text = await export(name, form, time, behavior)
+        return Response(text, media_type=_MEDIA_TYPES[form], headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+async def _stream(call: Call, notices: AsyncIterator[Notice]) -> AsyncIterator[str]:
+    """Server-sent events; a comment now and then finds out whether anybody listens still."""
+
+    async def following() -> Notice | None:
+        return await anext(notices, None)
+
+    waiting = asyncio.create_task(following())
+    try:
+        while True:
+            await asyncio.wait({waiting}, timeout=_ALIVE_EVERY_S)
+            if not waiting.done():
+                yield ": alive\n\n"
+                continue
+            notice = waiting.result()
+            if notice is None:
+                return
+            waiting = asyncio.create_task(following())
+            name = "halted" if notice.halted else "resumed"
+            data = json.dumps(_notice(call, notice))
+            yield f"id: {notice.number}\nevent: {name}\ndata: {data}\n\n"
+    finally:
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
+def _notice(call: Call, notice: Notice) -> dict[str, JSON]:
+    return {
+        "call": call.id,
+        "uniqueid": call.uniqueid,
+        "event": "halted" if notice.halted else "resumed",
+        "halt": notice.halt,
+        "reason": notice.reason,
+        "at_us": notice.at_us,
+    }
+
+
+def _at_us(value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    try:
+        # Without an offset the difference is a TypeError.
+        at_us = (datetime.fromisoformat(value) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, TypeError, OverflowError):
+        raise BadUtteranceError(
+            "a time is UTC: microseconds since 1970, or ISO 8601 with an offset"
+        ) from None
+    if at_us < 0:
+        raise BadUtteranceError("a time before 1970")
+    return at_us
+
+
+_KNOWN: Final = frozenset(
+    name
+    for body in (WordBody, UtteranceBody, UtterancesBody, RecogniserBody, AcknowledgementBody)
+    for name in body.model_fields
+) | {"body", "path", "query", "call", "format", "time", "behavior"}
+
+
+def _where(place: tuple[int | str, ...]) -> str:
+    """A place in the body. A key that isn't one of ours could be anything: it is not repeated."""
+    return ".".join(str(step) if isinstance(step, int) or step in _KNOWN else "?" for step in place)
+
+
+def _problem(status: int, problem_id: str, sentence: str) -> JSONResponse:
+    body = {"type": f"turnrec:{problem_id}", "title": sentence, "id": problem_id}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def http_status(error: TurnrecError) -> int | None:
+    """The status of a refusal of these routes; None where it is none of theirs."""
+    return STATUSES.get(error.id)
