@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from tests.loopback.ami_helpers import ready_client
+from tests.loopback.clock import PATIENCE_MS
 from tests.loopback.fake_ami import FakeAmi
 from tests.loopback.fake_asterisk import (
     ASTERISK_SPOOL,
@@ -45,7 +46,6 @@ from turnrec.core.errors import (
 from turnrec.core.monitor import Begun, Monitor
 
 HANG_MS = int(HANG_S * 1000)
-SOON_MS = 50
 PART = "R1-001.wav"
 FILE = str(ASTERISK_SPOOL / PART)
 
@@ -349,7 +349,7 @@ async def test_a_monitor_outside_the_spool_is_none_of_ours(tmp_path: Path) -> No
 async def test_a_begin_that_is_cut_short_is_unanswered(
     tmp_path: Path, fault: Callable[..., Awaitable[None]], number: int
 ) -> None:
-    async with bench(tmp_path, answer_timeout_ms=SOON_MS) as b:
+    async with bench(tmp_path, answer_timeout_ms=PATIENCE_MS) as b:
         b.caller.on(number, fault)
         with pytest.raises(UnansweredError):
             await b.begin()
@@ -361,7 +361,7 @@ async def test_a_begin_that_is_cut_short_is_unanswered(
 async def test_an_end_that_is_cut_short_is_unanswered(
     tmp_path: Path, fault: Callable[..., Awaitable[None]], number: int
 ) -> None:
-    async with bench(tmp_path, answer_timeout_ms=SOON_MS) as b:
+    async with bench(tmp_path, answer_timeout_ms=PATIENCE_MS) as b:
         monitor = (await b.begin()).monitor
         sent = len(b.caller.commands)
         b.caller.on(number, fault)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.loopback.ami_helpers import ready_client
-from tests.loopback.fake_ami import FakeAction, FakeAmi, error, silence
+from tests.loopback.clock import PATIENCE_MS, leap
+from tests.loopback.fake_ami import FakeAction, FakeAmi, error
 from tests.loopback.fake_asterisk import (
     DEAD,
     Disk,
@@ -58,7 +59,7 @@ COMMANDS = {
 
 
 def patience_ms(fault: str) -> int:
-    return 5 * SOON_MS if fault == "never answered" else HANG_MS
+    return PATIENCE_MS if fault == "never answered" else HANG_MS
 
 
 def every_break(request: str) -> pytest.MarkDecorator:
@@ -505,11 +506,16 @@ async def house_with_ami(
 ) -> AsyncIterator[tuple[House, FakeAmi]]:
     async with (
         FakeAmi() as peer,
-        ready_client(peer, action_timeout_ms=5 * SOON_MS) as client,
+        ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
         House.open(folder, ami=client, deadline_ms=deadline_ms) as house,
     ):
         speaks_for(peer, house.caller)
         yield house, peer
+
+
+def unanswered(_: FakeAction) -> None:
+    """Read, and never answered: the time in which it had to be has passed."""
+    leap()
 
 
 async def by_operator(house: House, action: Action) -> Status:
@@ -533,7 +539,7 @@ async def test_an_operators_pause_that_asterisk_does_not_answer_is_kept(
 ) -> None:
     async with house_with_ami(tmp_path) as (house, peer):
         await house.hear("greeting")
-        peer.on(action, silence)
+        peer.on(action, unanswered)
         assert await by_operator(house, Action.PAUSE) is Status.FAILCLOSED
         assert house.recorder.holds == {Source.OPERATOR, Source.FAULT}
         speaks_for(peer, house.caller)
@@ -548,7 +554,7 @@ async def test_an_operators_stop_that_asterisk_does_not_answer_is_made_good_by_t
     """Nobody in the dialplan waited for it, so nobody there fails closed."""
     async with house_with_ami(tmp_path) as (house, peer):
         await house.hear("greeting")
-        peer.on("StopMixMonitor", silence)
+        peer.on("StopMixMonitor", unanswered)
         assert await by_operator(house, Action.STOP) is Status.FAILCLOSED
         assert len(house.caller.running) == 1
         await house.ask("turn", "ask_aadhaar")
@@ -583,6 +589,7 @@ async def test_an_asker_that_goes_away_leaves_no_monitor_that_nobody_knows(tmp_p
 
         def start_and_say_nothing(action: FakeAction) -> None:
             house.caller.run("MixMonitor", f"{action.get('File')},{action.get('Options')}")
+            leap()
 
         peer.on("MixMonitor", start_and_say_nothing)
         resume = asyncio.create_task(by_operator(house, Action.RESUME))
@@ -655,7 +662,7 @@ async def test_muting_turns_capture_nothing_of_a_paused_turn(tmp_path: Path) -> 
 async def test_a_mute_that_is_not_answered_ends_the_monitor(tmp_path: Path) -> None:
     async with house_with_ami(tmp_path) as (house, peer):
         await house.hear(bot="muting")
-        peer.on("MixMonitorMute", silence)
+        peer.on("MixMonitorMute", unanswered)
         assert await house.ask("turn", "ask_aadhaar") == "FAILCLOSED"
         house.caller.speak(SECRET)
         assert house.caller.captured == b""
