@@ -215,7 +215,7 @@ async def test_no_digit_that_a_caller_keys_reaches_a_log_or_the_ledger(
 ) -> None:
     digits = "735192846017"
     bot = dialplan(
-        "start", "open", "Gosub(turnrec-turn,s,1(ask))", "Read(KEYED,,12,,1,20)", "open", "open"
+        "start", "open", "Gosub(turnrec-turn,s,1(ask))", "Read(KEYED,,12,,1,60)", "open", "open"
     )
     toml = same_port(log={"level": '"debug"'})
     async with (

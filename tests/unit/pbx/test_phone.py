@@ -18,7 +18,6 @@ from turnrec.pbx.phone import (
     CallRejectedError,
     CallState,
     CallTimeoutError,
-    Chunk,
     Clip,
     Codec,
     MediaNotAgreedError,
@@ -32,7 +31,8 @@ from turnrec.pbx.phone import (
 )
 from turnrec.pbx.phone.clock import MAX_CATCH_UP_PACKETS, MediaClock
 
-FAST = SipTimers(first_resend_s=0.02, longest_resend_s=0.1, give_up_s=1.0)
+FAST = SipTimers(first_resend_s=0.02, longest_resend_s=0.1, give_up_s=60.0)
+SOON = SipTimers(first_resend_s=0.02, longest_resend_s=0.1, give_up_s=0.5)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def connect(
 
 
 async def received(bare: socket.socket) -> tuple[bytes, tuple[str, int]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await asyncio.get_running_loop().sock_recvfrom(bare, 4096)
 
 
@@ -91,9 +91,14 @@ async def test_a_tone_arrives_unbroken_in_either_codec(codecs: tuple[Codec, ...]
         chunks = list(incoming.ear.chunks)
         amplitudes = [chunk.amplitude(437) for chunk in chunks]
         assert min(amplitudes) > 0.9 * max(amplitudes)
-        # Phase that jumped between two packets would weaken the tone over them all.
-        joined = Chunk(0.0, 0, 0, incoming.ear.samples())
-        assert joined.amplitude(437) > 0.99 * TONE_AMPLITUDE
+        # Phase that jumped between two packets would weaken the tone over them all. Each lies at
+        # its timestamp: a machine that is busy elsewhere may leave some out.
+        at = [(chunk.timestamp - chunks[0].timestamp) % (1 << 32) for chunk in chunks]
+        whole = np.zeros(at[-1] + 160)
+        for start, chunk in zip(at, chunks, strict=True):
+            whole[start : start + 160] = chunk.samples
+        turns = np.exp(-2j * np.pi * 437 / 8000 * np.arange(len(whole)))
+        assert 2 * abs(whole @ turns) / (160 * len(chunks)) > 0.99 * TONE_AMPLITUDE
         assert {chunk.samples.size for chunk in chunks} == {160}
         assert set(np.diff([chunk.sequence for chunk in chunks]) % (1 << 16)) == {1}
 
@@ -250,11 +255,10 @@ async def test_a_dial_that_takes_too_long_is_cancelled(caller: Phone, manual: Ph
     assert (await (await manual.incoming()).wait_ended()).status == 487
 
 
-async def test_nobody_there_ends_the_call_with_a_timeout_status(
-    caller: Phone, raw: socket.socket
-) -> None:
-    with pytest.raises(CallRejectedError) as caught:
-        await caller.dial(f"sip:x@127.0.0.1:{raw.getsockname()[1]}")
+async def test_nobody_there_ends_the_call_with_a_timeout_status(raw: socket.socket) -> None:
+    async with Phone(timers=SOON) as caller:
+        with pytest.raises(CallRejectedError) as caught:
+            await caller.dial(f"sip:x@127.0.0.1:{raw.getsockname()[1]}", timeout_s=60)
     assert caught.value.status == 408
 
 
@@ -353,7 +357,7 @@ async def test_a_frozen_loop_catches_up_without_a_burst() -> None:
     class Ticked:
         def tick(self, number: int) -> None:
             ticks.append(number)
-            if number == 2:
+            if len(ticks) == 3:
                 time.sleep(0.3)
             if len(ticks) == 12:
                 done.set()
@@ -361,11 +365,11 @@ async def test_a_frozen_loop_catches_up_without_a_burst() -> None:
     done = asyncio.Event()
     clock, stream = MediaClock(), Ticked()
     clock.add(stream)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await done.wait()
     clock.remove(stream)
-    assert ticks[:3] == [0, 1, 2]
-    assert ticks[3] > 2 + 15 - MAX_CATCH_UP_PACKETS
+    assert ticks[0] == 0
+    assert ticks[3] > ticks[2] + 15 - MAX_CATCH_UP_PACKETS
     assert ticks == sorted(set(ticks))
 
 

@@ -30,7 +30,7 @@ def test_a_living_process_is_alive_until_it_ends(child: "subprocess.Popen[bytes]
     identity = process.identify(child.pid)
     assert process.is_alive(identity)
     assert process.send(identity, signal.SIGKILL)
-    assert process.wait_gone(identity, timeout_s=5)
+    assert process.wait_gone(identity, timeout_s=60)
     assert not process.is_alive(identity)
 
 
