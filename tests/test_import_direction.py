@@ -4,7 +4,8 @@
     asterisk    core            each of these three knows itself and the rules,
     ledger      core            and no other
     recordings  core
-    path        core, spelling  ports, answer, notes, execution, calls, talks: the main path
+    path        core, spelling  ports, answer, notes, execution, calls, talks: the main path;
+                                recognisers, transcripts: who else hears the call
     daemon      core, asterisk  net, others, meddling, limits: what happens without being asked,
                 and path        and what is asked of the main path because of it
     web         core, path      what HTTP asks of the main path
@@ -27,9 +28,20 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "src" / "turnrec"
 
-PATH = {"ports", "answer", "notes", "execution", "calls", "talks"}
+PATH = {"ports", "answer", "notes", "execution", "calls", "talks", "recognisers", "transcripts"}
 DAEMON = {"net", "others", "meddling", "limits"}
-COMPOSERS = {"__main__", "cli", "service", "dialplan", "memory", "proof", "verify", "watch", "demo"}
+COMPOSERS = {
+    "__main__",
+    "cli",
+    "demo",
+    "dialplan",
+    "memory",
+    "proof",
+    "service",
+    "transcript_export",
+    "verify",
+    "watch",
+}
 LAYERS = {"core", "asterisk", "ledger", "recordings", "web"}
 MAY_IMPORT = {
     "core": {"core"},

@@ -75,6 +75,19 @@ class OtherRecorders(Protocol):
         """The call is over. Never raises."""
 
 
+class Listeners(Protocol):
+    """Who else hears the call, and must not while nothing is recorded: recognisers."""
+
+    async def keep(self, job: Job) -> None:
+        """Tell them how the call stands; a halt has reached them when this returns. Never raises.
+
+        One that can't be halted in time is an alarm and a notice.
+        """
+
+    def ended(self, call: Call) -> None:
+        """The call is over. Never raises."""
+
+
 class Calls:
     """The live calls, and everything that can be asked of them."""
 
@@ -101,6 +114,8 @@ class Calls:
         self._reviving: dict[str, asyncio.Lock] = {}
         self.others: OtherRecorders | None = None
         """Set by whoever puts the two together: each knows the other."""
+        self.listeners: Listeners | None = None
+        """Likewise."""
 
     # -------------------------------------------------------------- looking
 
@@ -250,6 +265,8 @@ class Calls:
             await self.execution.end_call(job)
             if self.others is not None:
                 await self.others.release(job)
+            if self.listeners is not None:
+                self.listeners.ended(live.call)
         return True
 
     async def adopt(self, path: Path) -> Call | None:
@@ -410,11 +427,16 @@ class Calls:
                     if has_ended
                     else await self._try(job, work)
                 )
+                if self.listeners is not None and not has_ended:
+                    # The recorder is as it should be; nobody has been told so yet.
+                    await self.listeners.keep(job)
                 if self.others is not None and not has_ended:
                     await self.others.keep(job)
                 answer = await self.execution.conclude(job, error)
                 if live.overrun:
                     answer = await self._give_way(job)
+                if self.listeners is not None and not has_ended:
+                    await self.listeners.keep(job)  # what failed closed while it was concluded
                 return answer
         except RecorderBusyError as error:
             self.notes.refused_at_the_door(error, call.uniqueid, asker.origin, asker.actor)

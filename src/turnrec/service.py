@@ -35,11 +35,16 @@ from turnrec.memory import LedgerMemory
 from turnrec.net import Net
 from turnrec.others import OtherRecorders
 from turnrec.proof import ProvingCloser, make_checkpointer
+from turnrec.recognisers import Recognisers
 from turnrec.recordings.closer import Closer
+from turnrec.recordings.transcript_file import TranscriptFiles
 from turnrec.settings import AsteriskSettings, Settings
 from turnrec.talks import Talks
+from turnrec.transcript_export import TranscriptExport
+from turnrec.transcripts import Books, Transcripts
 from turnrec.watch import Watch
 from turnrec.web.control import ControlServer
+from turnrec.web.transcripts import transcript_routes
 
 logger = logging.getLogger(__name__)
 
@@ -101,22 +106,41 @@ class Service:
         )
         self._checkpointer = make_checkpointer(settings, self.ledger, self.clock)
         self._journal = LedgerJournal(self.ledger)
-        self.calls = Calls(
-            flow=self.flow,
-            journal=self._journal,
-            recordings=ProvingCloser(
+        self._transcript_files = TranscriptFiles(recordings.dir)
+        self._books = Books(
+            self._transcript_files,
+            ProvingCloser(
                 self._closer,
                 self.ledger,
                 self.clock,
                 lambda: self.ways.asterisk_version,
                 self._checkpointer,
             ),
+        )
+        self.calls = Calls(
+            flow=self.flow,
+            journal=self._journal,
+            recordings=self._books,
             memory=self._memory,
             clock=self.clock,
             new_id=lambda: str(ULID()),
             deadline_ms=settings.server.recorder_deadline_ms,
         )
         self.calls.others = OtherRecorders(self.calls, self.ways)
+        self._recognisers = Recognisers(
+            self.calls.notes,
+            self.clock,
+            lambda: str(ULID()),
+            halt_timeout_ms=settings.transcripts.halt_timeout_ms,
+        )
+        transcripts = Transcripts(
+            self.calls,
+            self._books,
+            self._recognisers,
+            self.clock,
+            keep_late=settings.transcripts.keep_late,
+        )
+        self.calls.listeners = transcripts
         talks = Talks(self.calls)
         self._net = Net(
             self.calls,
@@ -140,7 +164,11 @@ class Service:
             self._net,
             interval_s=settings.sweep.interval_s,
         )
-        self._control = ControlServer(self, settings.server.control_socket)
+        self._control = ControlServer(
+            self,
+            settings.server.control_socket,
+            transcript_routes(transcripts, TranscriptExport(self.ledger, self._transcript_files)),
+        )
 
     @property
     def agi_port(self) -> int:
@@ -184,10 +212,12 @@ class Service:
         await self._watch.close()
         await self._net.close()
         await self.ami.close()
+        self._recognisers.close()
         await self._control.stop()
         await self.calls.settle()
         self._note(EntryKind.SERVER_STOPPED)
         self._closer.shut_down()
+        self._transcript_files.shut_down()
         if self._checkpointer is not None:
             await self._checkpointer.close()
             if await self._journal.make_durable():

@@ -205,6 +205,15 @@ class SweepSettings(Section):
     interval_s: Seconds = 30
 
 
+class TranscriptsSettings(Section):
+    """Transcripts of what is recorded."""
+
+    halt_timeout_ms: Milliseconds = 500
+    """How long a turn waits for recognisers that must acknowledge a halt."""
+    keep_late: bool = False
+    """Take what was said while it was recorded also where it comes during a pause."""
+
+
 class Settings(BaseModel):
     """All settings of `turnrec serve`."""
 
@@ -217,3 +226,4 @@ class Settings(BaseModel):
     flow: FlowSettings
     log: LogSettings
     sweep: SweepSettings
+    transcripts: TranscriptsSettings

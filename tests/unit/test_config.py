@@ -49,6 +49,9 @@ level = "DEBUG"
 format = "console"
 [sweep]
 interval_s = 5
+[transcripts]
+halt_timeout_ms = 700
+keep_late = true
 """
 
 
@@ -141,6 +144,7 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
         "flow": {"path": tmp_path / "flow.yaml"},
         "log": {"level": LogLevel.DEBUG, "format": LogFormat.CONSOLE},
         "sweep": {"interval_s": 5},
+        "transcripts": {"halt_timeout_ms": 700, "keep_late": True},
     }
 
 
@@ -272,7 +276,8 @@ def test_a_secret_file_without_one_secret_is_refused(
         ("[sevrer]", "[sevrer]: unknown section (did you mean 'server'?)"),
         (
             "[xyz]",
-            "[xyz]: unknown section (use server, asterisk, recordings, ledger, flow, log, sweep)",
+            "[xyz]: unknown section"
+            " (use server, asterisk, recordings, ledger, flow, log, sweep, transcripts)",
         ),
         ("agi_port = 1", "[agi_port]: unknown section ('agi_port' belongs in section 'server')"),
         ("server = 1", "server: must be a section: write it as [server]"),

@@ -55,11 +55,8 @@ def export_transcripts(
     """
     if not transcripts:
         raise NoTranscriptError("there is no transcript: no utterances were posted for it")
-    shown = [
-        Shown(one.recording_id, what)
-        for one in transcripts
-        for what in (*one.utterances, *one.gaps)
-    ]
+    shown = [Shown(one.recording_id, said) for one in transcripts for said in one.utterances]
+    shown += [Shown(one.recording_id, gap) for one in transcripts for gap in one.gaps]
     scale = (
         call_scale(started_us)
         if time is TranscriptTime.CALL

@@ -44,6 +44,15 @@ class ControlClient:
         wanted = {name: value for name, value in query.items() if value is not None}
         return self._request("GET", url, params=wanted)
 
+    def get_text(self, url: str, **query: str | int | bool | None) -> str:
+        """Ask for something that isn't JSON, or that is to be shown as it is.
+
+        Raises:
+            ServerUnreachableError, ServerRefusedError: it can't be had.
+        """
+        wanted = {name: value for name, value in query.items() if value is not None}
+        return self._answer("GET", url, params=wanted).text
+
     def post(self, url: str, body: dict[str, Any] | None = None) -> Any:
         """Have something done.
 
@@ -53,6 +62,9 @@ class ControlClient:
         return self._request("POST", url, json=body or {})
 
     def _request(self, method: str, url: str, **options: Any) -> Any:
+        return self._answer(method, url, **options).json()
+
+    def _answer(self, method: str, url: str, **options: Any) -> httpx.Response:
         transport = httpx.HTTPTransport(uds=str(self._path))
         try:
             self._knock()
@@ -64,7 +76,7 @@ class ControlClient:
                 f" with the same configuration? ({error})"
             ) from error
         if answer.is_success:
-            return answer.json()
+            return answer
         try:
             problem = answer.json()
             raise ServerRefusedError(problem["id"], problem["title"])

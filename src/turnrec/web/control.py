@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 import uvicorn
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -29,6 +29,7 @@ from turnrec.core.errors import (
     UnknownCallError,
 )
 from turnrec.core.policy import Action
+from turnrec.web.transcripts import STATUSES
 
 Page = Annotated[int, Query(ge=1, le=1000)]
 
@@ -63,7 +64,7 @@ class ActionRequest(BaseModel):
     actor: str = Field(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$")
 
 
-def create_app(backend: Backend) -> FastAPI:
+def create_app(backend: Backend, *routers: APIRouter) -> FastAPI:
     """Build the application."""
     app = FastAPI(title="turnrec control", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -102,10 +103,14 @@ def create_app(backend: Backend) -> FastAPI:
     async def reload_flow() -> dict[str, list[str]]:
         return {"mistakes": await backend.reload_flow()}
 
+    for router in routers:
+        app.include_router(router)
     return app
 
 
 def _http_status(error: TurnrecError) -> int:
+    if error.id in STATUSES:
+        return STATUSES[error.id]
     if isinstance(error, UnknownCallError):
         return 404
     if isinstance(error, RefusedError):
@@ -130,10 +135,10 @@ class _Server(uvicorn.Server):
 class ControlServer:
     """Serves the control socket."""
 
-    def __init__(self, backend: Backend, path: Path) -> None:
+    def __init__(self, backend: Backend, path: Path, *routers: APIRouter) -> None:
         self._path = path
         config = uvicorn.Config(
-            create_app(backend), log_config=None, access_log=False, lifespan="off"
+            create_app(backend, *routers), log_config=None, access_log=False, lifespan="off"
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None

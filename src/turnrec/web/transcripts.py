@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from turnrec.core.call import Call
 from turnrec.core.entry import INT64_MAX, JSON
-from turnrec.core.errors import TurnrecError
 from turnrec.core.policy import PauseBehavior
 from turnrec.core.transcript import (
     MAX_TEXT,
@@ -271,8 +270,3 @@ def _where(place: tuple[int | str, ...]) -> str:
 def _problem(status: int, problem_id: str, sentence: str) -> JSONResponse:
     body = {"type": f"turnrec:{problem_id}", "title": sentence, "id": problem_id}
     return JSONResponse(body, status, media_type="application/problem+json")
-
-
-def http_status(error: TurnrecError) -> int | None:
-    """The status of a refusal of these routes; None where it is none of theirs."""
-    return STATUSES.get(error.id)
