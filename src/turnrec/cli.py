@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -26,7 +27,8 @@ from turnrec import __version__, logs
 from turnrec.asterisk.spool import Spool
 from turnrec.config import ConfigError, load_settings
 from turnrec.core.errors import TurnrecError
-from turnrec.core.policy import Action
+from turnrec.core.policy import Action, PauseBehavior
+from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
 from turnrec.demo.run import demo
 from turnrec.demo.show import Screen
 from turnrec.flow import FlowError
@@ -247,6 +249,39 @@ def recordings(
         "file": "file",
     }
     _show(found, columns, as_json=as_json, none="no recordings")
+
+
+@app.command()
+def transcript(
+    name: Annotated[
+        str, typer.Argument(help="A recording's id, or a call's id, uniqueid or external id.")
+    ],
+    config: ConfigOption = None,
+    *,
+    form: Annotated[
+        TranscriptFormat, typer.Option("--format", help="WebVTT or JSON.")
+    ] = TranscriptFormat.VTT,
+    time: Annotated[
+        TranscriptTime, typer.Option(help="Times from the call's start, or in the file.")
+    ] = TranscriptTime.CALL,
+    behavior: Annotated[
+        PauseBehavior | None,
+        typer.Option(help="Of the file that --time file is of [default: as it was joined]."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this new file instead of standard output.")
+    ] = None,
+) -> None:
+    """Show what was said, as far as it was recorded; the gaps stand there without words."""
+    text = _client(config).get_text(
+        f"/v1/transcripts/{quote(name, safe='')}", format=form, time=time, behavior=behavior
+    )
+    if out is None:
+        print(text, end="")
+        return
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 @app.command()
