@@ -128,7 +128,9 @@ class Door:
             if word not in _ACTIONS and word != _LIFT:
                 raise UnknownActionError(word[:16])
         except TurnrecError as error:
-            logger.warning("feature code on channel %s: %s", session.environment.uniqueid, error)
+            actor = f"agent:{session.environment.channel}"
+            uniqueid = session.environment.uniqueid
+            self._calls.notes.refused_at_the_door(error, uniqueid, Origin.AGI, actor)
             await _say(session, Answer(Status.of(error), error))
             return
         path = self._ways.by_ami(call.channel, call.uniqueid)

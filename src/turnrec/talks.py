@@ -88,7 +88,11 @@ class Talks:
         async def work(job: Job) -> None:
             call = job.call
             if AgentPolicy.NEVER in (call.bot.agent, call.agent_override):
-                raise NotAllowedError("the agent policy of this talk is never: nobody can lift it")
+                error = NotAllowedError(
+                    "the agent policy of this talk is never: nobody can lift it"
+                )
+                self._notes.note(job, EntryKind.ACTION_REFUSED, result=error.id)
+                raise error
             call.agent_override = AgentPolicy.ON
             if Source.AGENT not in call.recorder.holds:
                 return
