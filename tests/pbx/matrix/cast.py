@@ -43,6 +43,8 @@ class Speaker(StrEnum):
     CALLER = "caller"
     AGENT = "agent"
     SECOND = "second"
+    EARLY = "early media"
+    ANNOUNCER = "announcer"
     RING = "ring"
     MUSIC = "music"
 
@@ -54,8 +56,13 @@ TONES: Final[Mapping[Phase, Mapping[Speaker, int]]] = MappingProxyType(
     {
         Phase.OPEN: {Speaker.BOT: 400, Speaker.CALLER: 500},
         Phase.ENTRY: {Speaker.BOT: 600, Speaker.CALLER: 900},
-        Phase.WAIT: {Speaker.CALLER: 1000, Speaker.RING: RING_HZ, Speaker.MUSIC: MOH_TONE_HZ},
-        Phase.TALK: {Speaker.CALLER: 1300, Speaker.AGENT: 1700},
+        Phase.WAIT: {
+            Speaker.CALLER: 1000,
+            Speaker.EARLY: 1200,
+            Speaker.RING: RING_HZ,
+            Speaker.MUSIC: MOH_TONE_HZ,
+        },
+        Phase.TALK: {Speaker.CALLER: 1300, Speaker.AGENT: 1700, Speaker.ANNOUNCER: 1600},
         Phase.HELD: {Speaker.CALLER: 1400, Speaker.RING: RING_HZ, Speaker.MUSIC: MOH_TONE_HZ},
         Phase.CONSULT: {Speaker.AGENT: 1800, Speaker.SECOND: 2700},
         Phase.TALK2: {Speaker.CALLER: 1900, Speaker.SECOND: 2100},
@@ -79,7 +86,12 @@ VOICES: Final[Mapping[Phase, tuple[Speaker, ...]]] = MappingProxyType(
 PROMPT_S: Final = 0.9
 """How long each of the bot's prompts is."""
 
-BOT_HZ: Final = tuple(tones[Speaker.BOT] for tones in TONES.values() if Speaker.BOT in tones)
+PROMPTS_HZ: Final = tuple(
+    one
+    for tones in TONES.values()
+    for speaker, one in tones.items()
+    if speaker in {Speaker.BOT, Speaker.ANNOUNCER}
+)
 
 
 def hz(phase: Phase, speaker: Speaker) -> int:

@@ -13,11 +13,13 @@ from tests.pbx.matrix.way import Way
 _BOT = """
 [turnrec-tests](+)
 exten => _m-.,1,Set(__ROW=${CUT(EXTEN,-,2-5)})
- same => n,Set(__ENDPOINT=${IF($["${CUT(EXTEN,-,3)}" = "classed"]?desk:tester)})
+ same => n,Set(KNOWN=${CUT(EXTEN,-,3)})
+ same => n,Set(__ENDPOINT=${IF($["${KNOWN}" = "classed"]?desk:tester)})
  same => n,Set(__AGENT=PJSIP/${ENDPOINT}/sip:agent@127.0.0.1:${CUT(EXTEN,-,6)})
  same => n,Set(__SECOND=PJSIP/${ENDPOINT}/sip:second@127.0.0.1:${CUT(EXTEN,-,7)})
  same => n,Set(__AGENTS_EXTENSION=9${CUT(EXTEN,-,6)})
  same => n,Set(__SECONDS_EXTENSION=9${CUT(EXTEN,-,7)})
+ same => n,Set(__TRANSFER_CONTEXT=from-sip)
  same => n,Set(CHANNEL(tonezone)=tests)
  same => n,Answer()
  same => n,Gosub(turnrec-start,s,1(with_${CUT(EXTEN,-,4)},${ROW}))
@@ -29,6 +31,10 @@ exten => _m-.,1,Set(__ROW=${CUT(EXTEN,-,2-5)})
  same => n,AGI(${MARK}/mark?entry&${ROW})
  same => n,Playback(${SOUNDS}/botENTRY)
  same => n,AGI(${MARK}/mark?leaving&${ROW})
+ same => n,Set(ON_LEG=${IF($["${KNOWN}" = "leg"]?U(turnrec-agent))})
+ same => n,Set(GOSUB=${IF($["${KNOWN}" = "leg"]?turnrec-agent)})
+ same => n,GosubIf($["${KNOWN}" = "before"]?turnrec-agent-pre,s,1)
+ same => n,AGI(${MARK}/mark?wait&${ROW})
  same => n,Goto(way-${CUT(EXTEN,-,2)},s,1)
 exten => _9XXXXX,1,ExecIf($["${ENDPOINT}" = ""]?Set(ENDPOINT=tester))
  same => n,Dial(PJSIP/${ENDPOINT}/sip:on@127.0.0.1:${EXTEN:1},60,gtT)
@@ -37,6 +43,18 @@ exten => _9XXXXX,1,ExecIf($["${ENDPOINT}" = ""]?Set(ENDPOINT=tester))
 ; Whoever waits there is fetched by somebody's program.
 exten => _lobby-.,1,Answer()
  same => n,Wait(120)
+exten => _room-.,1,Answer()
+ same => n,ConfBridge(${EXTEN:5},default_bridge,host)
+exten => _pick-.,1,Pickup(${EXTEN:5}@PICKUPMARK)
+exten => _park-.,1,ParkedCall(default,${EXTEN:5})
+; A queue where nobody answers.
+exten => 800,1,Answer()
+ same => n,Queue(nobody,,,,3)
+ same => n,Hangup()
+
+[parked-too-long]
+exten => _[a-zA-Z0-9_].,1,Goto(back,s,1)
+exten => s,1,Goto(back,s,1)
 
 [back]
 exten => s,1,StopPlayTones()
@@ -66,4 +84,5 @@ def _context(way: Way) -> str:
 def queues(rows: Iterable[Row]) -> str:
     """A queue a row, so that no row's agent takes another's caller."""
     settings = "strategy = ringall\njoinempty = yes\nretry = 1\ntimeout = 60\nringinuse = yes"
-    return "\n".join(f"[{row.id}]\n{settings}\n" for row in rows)
+    names = ["nobody", *(row.id for row in rows)]
+    return "\n".join(f"[{name}]\n{settings}\n" for name in names)

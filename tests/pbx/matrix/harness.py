@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.pbx.matrix.cast import BOT_HZ, PROMPT_S
+from tests.pbx.matrix.cast import PROMPT_S, PROMPTS_HZ, Phase, Speaker, hz
 from tests.pbx.matrix.dialplan import dialplan, queues
 from tests.pbx.matrix.judge import Evidence, faults
 from tests.pbx.matrix.scene import Scene
 from tests.pbx.matrix.states import Entry, Row, flow
 from tests.pbx.matrix.way import Way
 from tests.pbx.rig import WAIT_S, Rig, rig, until, write_tones
+from turnrec.asterisk.ami import AmiClient
+from turnrec.asterisk.ami_settings import AmiSettings
 from turnrec.ledger.views import Segment
 from turnrec.pbx.packages import Installation, Release
 from turnrec.pbx.phone import MediaClock
@@ -32,6 +34,14 @@ class Outcome:
     faults: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """How the people fared."""
+
+    trouble: str
+    said_s: Mapping[Phase, float]
+
+
 async def play(
     installation: Installation, folder: Path, ways: Mapping[str, Way], rows: Sequence[Row]
 ) -> list[Outcome]:
@@ -40,19 +50,19 @@ async def play(
     async with rig(
         installation, folder, flow(), dialplan(used.values()), queues=queues(rows)
     ) as here:
-        write_tones(here.folder / "sounds", dict.fromkeys(BOT_HZ, PROMPT_S))
+        write_tones(here.folder / "sounds", dict.fromkeys(PROMPTS_HZ, PROMPT_S))
         await _tell_the_dialplan(here)
-        troubles = await _play_all(here, ways, rows)
+        played = await _play_all(here, ways, rows)
         # Everything that was begun must come to its end by itself: nobody is asked to hurry.
         await until(lambda: not here.service.calls.live(), "every call's end")
         await here.service.calls.settle()
         await here.service.ledger.flush(timeout_s=WAIT_S)
         outcomes = []
         for row in rows:
-            evidence = await _evidence(here, row, ways[row.way])
-            found = [troubles[row]] if row in troubles else []
+            evidence = await _evidence(here, row, ways[row.way], played[row])
+            found = [played[row].trouble] if played[row].trouble else []
             found += ["the call is not in the ledger"] if evidence is None else []
-            if evidence is not None:
+            if evidence is not None and not found:
                 found += await asyncio.to_thread(faults, evidence)
             outcomes.append(Outcome(row, tuple(found)))
         return outcomes + await _left_behind(here, rows[0])
@@ -60,34 +70,56 @@ async def play(
 
 async def _tell_the_dialplan(here: Rig) -> None:
     # Queue's gosub is argument 7 in 22 and 8 in 16 (asterisk-facts.md).
-    gap = ",,," if here.pbx.release is Release.V16 else ",,"
-    values = {"QUEUE_GOSUB": gap[1:]}
+    gap = ",," if here.pbx.release is Release.V16 else ","
+    values = {"QUEUE_GAP": gap, "LIMIT_HZ": str(hz(Phase.TALK, Speaker.ANNOUNCER))}
     values |= {f"NODE_{entry.name.lower()}": entry.node for entry in Entry}
     for name, value in values.items():
         await here.rx(f"dialplan set global {name} {value}")
 
 
-async def _play_all(here: Rig, ways: Mapping[str, Way], rows: Iterable[Row]) -> dict[Row, str]:
+async def _play_all(here: Rig, ways: Mapping[str, Way], rows: Iterable[Row]) -> dict[Row, _Played]:
     gate = asyncio.Semaphore(AT_ONCE)
     clock = MediaClock()
-    troubles: dict[Row, str] = {}
+    program = AmiClient(
+        AmiSettings(
+            port=here.pbx.ports.ami_tcp,
+            username=here.pbx.test_user,
+            secret=here.pbx.secrets.test,
+            action_timeout_ms=10_000,
+            event_classes=("system",),
+        )
+    )
+    played: dict[Row, _Played] = {}
 
     async def one(row: Row) -> None:
-        async with gate, Scene(here, row, clock) as scene:
+        way = ways[row.way]
+        async with gate, Scene(here, program, row, clock, way.first_sequence) as scene:
+            trouble = ""
             try:
-                await ways[row.way].begin(scene)
-                await ways[row.way].script(scene)
+                await way.begin(scene)
+                await way.script(scene)
             except Exception as error:  # noqa: BLE001 - every row is to be played and reported
-                where = traceback.extract_tb(error.__traceback__)
-                line = next((f.line for f in where if "matrix" in f.filename), "")
-                steps = " | ".join(scene.log.said[-6:])
-                troubles[row] = f"{type(error).__name__}: {error} at `{line}` after {steps}"
+                trouble = _trouble(error, scene)
+            played[row] = _Played(trouble, scene.said_s)
 
-    await asyncio.gather(*(one(row) for row in rows))
-    return troubles
+    await program.start()
+    try:
+        await program.wait_ready(10_000)
+        await asyncio.gather(*(one(row) for row in rows))
+    finally:
+        await program.close()
+    return played
 
 
-async def _evidence(here: Rig, row: Row, way: Way) -> Evidence | None:
+def _trouble(error: Exception, scene: Scene) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [one.line for one in frames if "/matrix/" in one.filename]
+    line = lines[1] if len(lines) > 1 else ""
+    steps = " | ".join(scene.log.said[-6:])
+    return f"{type(error).__name__}: {error} at `{line}` after {steps}"
+
+
+async def _evidence(here: Rig, row: Row, way: Way, played: _Played) -> Evidence | None:
     call = await here.service.ledger.find_call(row.id)
     if call is None:
         return None
@@ -108,6 +140,7 @@ async def _evidence(here: Rig, row: Row, way: Way) -> Evidence | None:
         parts=tuple(parts),
         recordings=recordings,
         entries=entries,
+        said_s=played.said_s,
     )
 
 

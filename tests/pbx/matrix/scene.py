@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from tests.pbx.matrix.cast import Phase, Speaker, hz
+from tests.pbx.matrix.cast import TONES, Phase, Speaker, hz
 from tests.pbx.matrix.states import Entry, Known, Row
 from tests.pbx.rig import Rig
+from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.ami_message import AmiEvent
 from turnrec.core.policy import Action
 from turnrec.pbx.phone import (
     Call,
+    Codec,
     IncomingCall,
     MediaClock,
     MediaOptions,
@@ -34,6 +36,7 @@ RINGS_PACKETS = 40
 TALK_PACKETS = 75
 SHORT_PACKETS = 40
 QUIET_PACKETS = 5
+PACKET_S = 0.02
 
 
 @dataclass
@@ -47,18 +50,52 @@ class Ears:
         self.said.append(word)
 
 
+@dataclass
+class Counted:
+    """A tone that knows how many packets of it were sent: a slow machine sends fewer."""
+
+    tone: Tone
+    packets: int = 0
+
+    def payload(self, clock: int, played: int, codec: Codec) -> bytes | None:
+        """20 ms of it."""
+        self.packets += 1
+        return self.tone.payload(clock, played, codec)
+
+    def is_over(self, played: int) -> bool:
+        """It never is."""
+        return self.tone.is_over(played)
+
+
 class Scene:
     """The caller, the agent, the second agent, and the bot's marks."""
 
-    def __init__(self, here: Rig, row: Row, clock: MediaClock) -> None:
+    def __init__(
+        self,
+        here: Rig,
+        program: AmiClient,
+        row: Row,
+        clock: MediaClock,
+        first_sequence: int | None = None,
+    ) -> None:
+        """`program` is somebody's own AMI account, with all rights."""
         self.here = here
+        self.program = program
         self.row = row
         self.log = Ears()
         self._clock = clock
+        self._first_sequence = first_sequence
         self._stack = AsyncExitStack()
         self._caller: Call | None = None
         self._dialled = asyncio.Event()
+        self._voices = {
+            phase: Counted(tone(phase, Speaker.CALLER))
+            for phase, tones in TONES.items()
+            if Speaker.CALLER in tones
+        }
         self._marks: dict[str, asyncio.Event] = {}
+        self.is_gone = False
+        """Whether the bot's channel is no longer the caller's, so its marks mean nothing."""
         self.channel = ""
         """The caller's channel, as the bot's first mark told it."""
         here.marks[row.id] = self._on_mark
@@ -91,7 +128,7 @@ class Scene:
 
     async def dial(self) -> None:
         """The caller calls the bot."""
-        media = MediaOptions(keep_chunks=KEPT_CHUNKS)
+        media = MediaOptions(keep_chunks=KEPT_CHUNKS, first_sequence=self._first_sequence)
         self.taken(await self.caller.dial(self.uri(self.extension), media, timeout_s=PATIENCE_S))
 
     def taken(self, call: Call) -> None:
@@ -102,12 +139,17 @@ class Scene:
     def say(self, phase: Phase) -> None:
         """The caller sounds a phase's tone from now on."""
         self.log.note(f"caller: {phase}")
-        self.call.source = tone(phase, Speaker.CALLER)
+        self.call.source = self._voices[phase]
 
     async def reached(self, mark: str) -> None:
         """Wait until the bot is past a mark."""
         async with asyncio.timeout(PATIENCE_S):
             await self._mark(mark).wait()
+
+    async def waits(self) -> None:
+        """The caller waits for a while."""
+        await self.reached("wait")
+        await self.call.wait_sent(SHORT_PACKETS, PATIENCE_S)
 
     async def hush(self) -> None:
         """The caller falls silent, and the last of what he said is through."""
@@ -166,26 +208,38 @@ class Scene:
         self.say(Phase.HELD)
         await self.call.wait_sent(SHORT_PACKETS, PATIENCE_S)
 
-    async def survey(self) -> None:
+    async def survey(self, *, heard: bool = True) -> None:
         """The bot goes on with the caller until the call ends."""
         await self.reached("survey")
-        await self.call.wait_heard(hz(Phase.BACK, Speaker.BOT), timeout_s=PATIENCE_S)
+        if heard:
+            await self.call.wait_heard(hz(Phase.BACK, Speaker.BOT), timeout_s=PATIENCE_S)
         await self.ends()
+
+    @property
+    def said_s(self) -> dict[Phase, float]:
+        """For how long the caller's phone really sent each phase's tone."""
+        return {phase: voice.packets * PACKET_S for phase, voice in self._voices.items()}
 
     async def ends(self) -> None:
         """The caller's call ends."""
         await self.call.wait_ended(PATIENCE_S)
+
+    def media(self, phase: Phase, speaker: Speaker) -> MediaOptions:
+        """How somebody's own call begins."""
+        return MediaOptions(
+            tone(phase, speaker), keep_chunks=KEPT_CHUNKS, first_sequence=self._first_sequence
+        )
 
     # ------------------------------------------------------------------ AMI
 
     async def ami(self, action: str, **fields: str) -> None:
         """Somebody else's program asks Asterisk for something."""
         self.log.note(f"AMI {action}")
-        await self.here.service.ami.action(action, fields)
+        await self.program.action(action, fields)
 
     async def channels(self) -> list[AmiEvent]:
         """All channels of the PBX."""
-        return await self.here.service.ami.action_list(
+        return await self.program.action_list(
             "CoreShowChannels", complete_event="CoreShowChannelsComplete"
         )
 
@@ -206,13 +260,25 @@ class Scene:
         assert name is not None
         return name
 
+    async def parking_space(self) -> str:
+        """Where the caller is parked."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                parked = await self.program.action_list(
+                    "ParkedCalls", complete_event="ParkedCallsComplete"
+                )
+                for one in parked:
+                    if one.get("ParkeeChannel") == self.channel:
+                        return one.get("ParkingSpace") or ""
+                await asyncio.sleep(0.05)
+
     # ------------------------------------------------------------------ inside
 
     async def _phone(self, user: str) -> Phone:
         # Whom a rule classes calls from an endpoint of his own, too.
         if self.row.known is Known.CLASSED and user != "caller":
             user = "desk"
-        media = MediaOptions(keep_chunks=KEPT_CHUNKS)
+        media = MediaOptions(keep_chunks=KEPT_CHUNKS, first_sequence=self._first_sequence)
         phone = Phone(user=user, media=media, clock=self._clock)
         return await self._stack.enter_async_context(phone)
 
@@ -222,6 +288,8 @@ class Scene:
     async def _on_mark(self, _extension: str, word: str) -> None:
         mark, _, rest = word.partition(":")
         self.log.note(f"mark {word}")
+        if self.is_gone:
+            return
         await self._dialled.wait()
         if mark == "open":
             self.channel = rest

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.pbx.matrix.cast import VOICES, Phase
+from tests.pbx.matrix.cast import Phase
 from tests.pbx.matrix.expected import Heard, expected
 from tests.pbx.matrix.states import Entry, Known, Policy, Row
 from tests.pbx.matrix.way import Way
@@ -28,13 +28,16 @@ def table(ways: Iterable[Way]) -> str:
         f"| way | the agent is | policy | {' | '.join(Entry)} |",
         "|" + "---|" * (3 + len(Entry)),
     ]
+    notes: dict[str, None] = {}  # in their order
     for way in ways:
+        notes |= dict.fromkeys(way.unsure.values())
         says = way.says
         for known in way.known:
-            for policies, cells in _cells(way, known).items():
+            for policies, cells in _cells(way, known, tuple(notes)).items():
                 words = ", ".join(policies)
                 lines.append(f"| {says} | {known} | {words} | {' | '.join(cells)} |")
                 says = ""  # once is enough
+    lines += ["", *(f"{number}. Perhaps: {note}." for number, note in enumerate(notes, 1))]
     return "\n".join(lines)
 
 
@@ -45,21 +48,24 @@ def drawn(text: str, ways: Iterable[Way]) -> str:
     return f"{before}{BEGIN}\n\n{table(ways)}\n\n{END}{after}"
 
 
-def _cells(way: Way, known: Known) -> dict[tuple[str, ...], tuple[str, ...]]:
+def _cells(way: Way, known: Known, notes: Sequence[str]) -> dict[tuple[str, ...], tuple[str, ...]]:
     """The cells of each policy, those that are alike together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for policy in Policy:
-        cells = tuple(_cell(way, Row(way.name, known, policy, entry)) for entry in Entry)
+        rows = (Row(way.name, known, policy, entry) for entry in Entry)
+        cells = tuple(_cell(way, row, notes) for row in rows)
         alike.setdefault(cells, []).append(policy.value)
     return {tuple(policies): cells for cells, policies in alike.items()}
 
 
-def _cell(way: Way, row: Row) -> str:
+def _cell(way: Way, row: Row, notes: Sequence[str]) -> str:
     words = []
     for phase in way.phases:
         heard = expected(row, phase)
-        if phase in _WORDS and phase in VOICES and heard is Heard.YES:
-            words.append(_WORDS[phase])
+        if phase in _WORDS and heard is Heard.YES:
+            note = way.unsure.get(phase)
+            mark = "" if note is None else f" ({notes.index(note) + 1})"
+            words.append(_WORDS[phase] + mark)
         elif heard is Heard.WINDOW:
             words.append("a window")
     return ", ".join(words) or "–"

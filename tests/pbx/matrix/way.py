@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from tests.pbx.matrix.cast import Phase
 from tests.pbx.matrix.scene import Scene
@@ -11,7 +11,8 @@ from tests.pbx.matrix.states import Known
 
 Script = Callable[[Scene], Awaitable[None]]
 
-BY_RULE_OR_NOT = (Known.CLASSED, Known.NOT)
+SAID_OR_NOT = (Known.LEG, Known.NOT)
+"""Where it makes no difference who else knows."""
 
 TO_TALK = (Phase.OPEN, Phase.ENTRY, Phase.WAIT, Phase.TALK)
 THERE_AND_BACK = (*TO_TALK, Phase.BACK)
@@ -33,6 +34,10 @@ class Way:
     phases: tuple[Phase, ...] = THERE_AND_BACK
     begin: Script = Scene.dial
     """How the caller and the bot come together: as a rule he calls."""
+    unsure: Mapping[Phase, str] = field(default_factory=dict)
+    """What Asterisk itself doesn't promise to record although it may be, and why."""
+    first_sequence: int | None = None
+    """The phones' first RTP sequence number; random, as on any phone, where it doesn't matter."""
     core: bool = False
     """Played on Asterisk 16, too."""
     beside: tuple[str, ...] = ()
