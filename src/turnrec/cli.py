@@ -40,6 +40,7 @@ from turnrec.pbx.phone import PhoneError
 from turnrec.service import Service, ami_settings
 from turnrec.settings import Settings
 from turnrec.supervise import supervise
+from turnrec.verify.cli import register as register_verify
 from turnrec.web.client import ControlClient, ServerRefusedError, ServerUnreachableError
 
 logger = logging.getLogger("turnrec")
@@ -81,6 +82,9 @@ def _settings(config: Path | None) -> Settings:
 
 def _client(config: Path | None) -> ControlClient:
     return ControlClient(_settings(config).server.control_socket)
+
+
+register_verify(app, _settings)
 
 
 # ------------------------------------------------------------------ the server

@@ -1,0 +1,161 @@
+"""`turnrec verify` and `turnrec key`: asks, prints, and gives the exit status; it checks nothing.
+
+Exit statuses of `verify`: 0 proven, 1 something is wrong, 2 wrong usage, 3 it can't be checked, or
+not to the end.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from turnrec.config import ConfigError
+from turnrec.ledger.keys import KeyFileError, PublicKey, make_key
+from turnrec.proof import default_checkpoints_file
+from turnrec.settings import Settings
+from turnrec.verify.findings import Report, Status, Weight
+from turnrec.verify.run import Evidence, NothingToVerifyError, Outcome, is_ledger, verify
+
+_USAGE: Final = 2
+_VERDICTS: Final = {
+    Status.PROVEN: "PROVEN",
+    Status.WRONG: "WRONG",
+    Status.UNPROVEN: "NOT PROVEN",
+}
+_SIGNS: Final = {Weight.WRONG: "✗", Weight.UNPROVEN: "?"}
+
+
+def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
+    """Add the two to turnrec's command line. `load` reads the settings."""
+
+    @app.command("verify")
+    def verify_command(
+        path: Annotated[
+            str,
+            typer.Argument(help="A recording (WAV or manifest), a folder, or a ledger."),
+        ],
+        public_key: Annotated[
+            Path | None,
+            typer.Option(help="The public key that signed the checkpoints."),
+        ] = None,
+        checkpoints: Annotated[
+            Path | None,
+            typer.Option(help="The checkpoints [default: those beside the ledger]."),
+        ] = None,
+        ledger: Annotated[
+            str | None,
+            typer.Option(help="The ledger's file or URL [default: the configured one]."),
+        ] = None,
+        parts: Annotated[
+            Path | None, typer.Option(help="A folder with the parts, where they were kept.")
+        ] = None,
+        config: Annotated[
+            Path | None, typer.Option("--config", "-c", envvar="TURNREC_CONFIG", help="Settings.")
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    ) -> None:
+        """Check recordings against their manifests, the ledger and its signed checkpoints.
+
+        It needs no server and changes nothing. Status 0: proven. 1: something is wrong. 3: it
+        can't be checked, or not to the end.
+        """
+        try:
+            key = None if public_key is None else PublicKey.read(public_key)
+            evidence = _evidence(path, ledger, checkpoints, key, parts, config, load)
+            outcome = verify(path, evidence)
+        except (KeyFileError, NothingToVerifyError) as error:
+            print(f"turnrec: {error}", file=sys.stderr)
+            raise typer.Exit(_USAGE) from None
+        print(as_document(outcome) if as_json else as_page(outcome))
+        raise typer.Exit(int(outcome.status))
+
+    keys = typer.Typer(help="The key that signs the ledger's checkpoints.", no_args_is_help=True)
+    app.add_typer(keys, name="key")
+
+    @keys.command("new")
+    def new_key(
+        path: Annotated[Path, typer.Argument(help="Where the private key goes.")],
+    ) -> None:
+        """Make a key pair: PATH, for turnrec alone, and PATH.pub, for whoever is to check."""
+        public, key = make_key(path)
+        print(f"key {key.id}")
+        print(f"private: {path} (for [ledger] signing_key_file; nobody else may read it)")
+        print(f"public:  {public} (give it to whoever is to check)")
+
+    @keys.command("show")
+    def show_key(path: Annotated[Path, typer.Argument(help="A public key's file.")]) -> None:
+        """Say which key this is, as checkpoints name it."""
+        print(f"key {PublicKey.read(path).id}")
+
+
+def _evidence(
+    path: str,
+    ledger: str | None,
+    checkpoints: Path | None,
+    key: PublicKey | None,
+    parts: Path | None,
+    config: Path | None,
+    load: Callable[[Path | None], Settings],
+) -> Evidence:
+    """What was given; the rest from the settings, where there are any."""
+    if ledger is None and not is_ledger(path):
+        try:
+            settings = load(config)
+        except ConfigError:
+            if config is not None:
+                raise
+        else:
+            ledger = settings.ledger.url.get_secret_value()
+            beside = settings.ledger.checkpoints_file or default_checkpoints_file(settings)
+            if checkpoints is None and beside.exists():
+                checkpoints = beside
+            spool = settings.recordings.spool_dir
+            parts = parts or (spool if spool.is_dir() else None)
+    return Evidence(ledger, checkpoints, key, parts)
+
+
+# ------------------------------------------------------------------ saying it
+
+
+def as_page(outcome: Outcome) -> str:
+    """What was found, for people."""
+    lines: list[str] = []
+    for report in outcome.reports:
+        lines += [f"{report.subject}: {_VERDICTS[report.status]}"]
+        lines += [f"  {_SIGNS[one.weight]} [{one.id}] {one.sentence}" for one in report.findings]
+        lines += [f"  ✓ {sentence}" for sentence in report.proven]
+        lines += [f"  · not said: {sentence}" for sentence in report.not_proven]
+        lines += [""]
+    count = len(outcome.recordings)
+    what = "1 recording" if count == 1 else f"{count} recordings"
+    lines.append(f"{_VERDICTS[outcome.status]}: {what}{' and the ledger' * bool(outcome.ledger)}")
+    return "\n".join(lines)
+
+
+def as_document(outcome: Outcome) -> str:
+    """What was found, for machines."""
+    document: dict[str, Any] = {
+        "status": outcome.status.name.lower(),
+        "exit_status": int(outcome.status),
+        "ledger": None if outcome.ledger is None else _described(outcome.ledger),
+        "recordings": [_described(report) for report in outcome.recordings],
+    }
+    return json.dumps(document, indent=2)
+
+
+def _described(report: Report) -> dict[str, Any]:
+    return {
+        "subject": report.subject,
+        "status": report.status.name.lower(),
+        "findings": [
+            {"id": one.id, "weight": one.weight.value, "sentence": one.sentence}
+            for one in report.findings
+        ],
+        "proven": report.proven,
+        "not_proven": report.not_proven,
+    }

@@ -1,0 +1,142 @@
+"""Goes through what was given (a file, a folder, a ledger) and has each thing checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from turnrec.ledger.checkpoints import FILE_NAME
+from turnrec.ledger.errors import LedgerError
+from turnrec.ledger.keys import PublicKey
+from turnrec.ledger.offline import OfflineLedger
+from turnrec.recordings.join import RECORDING_ID
+from turnrec.verify.findings import Report, Status
+from turnrec.verify.ledgers import CheckedLedger, Signatures, check_ledger
+from turnrec.verify.recording import Loaded, check_ledger_only, check_recording, load
+
+_URL: Final = re.compile(r"[a-z+0-9]+://.*", re.DOTALL)
+_SQLITE: Final = b"SQLite format 3\0"
+
+
+class NothingToVerifyError(Exception):
+    """What was named is no recording, no folder with recordings, and no ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What to hold a recording against."""
+
+    ledger: str | None = None
+    """A database URL, or an SQLite file's path."""
+    checkpoints: Path | None = None
+    public_key: PublicKey | None = None
+    parts_dir: Path | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was found out about everything."""
+
+    ledger: Report | None = None
+    recordings: list[Report] = field(default_factory=list)
+
+    @property
+    def reports(self) -> list[Report]:
+        """All of it, the ledger first."""
+        return [*([self.ledger] if self.ledger else []), *self.recordings]
+
+    @property
+    def status(self) -> Status:
+        """The verdict on all of it."""
+        return Status.of(self.reports)
+
+
+def verify(given: str, evidence: Evidence) -> Outcome:
+    """Check a recording, a folder of them, or a ledger. It blocks, and changes nothing.
+
+    Raises:
+        NothingToVerifyError: there is nothing at that place that could be checked.
+    """
+    if is_ledger(given):
+        return _verify_ledger(given, evidence)
+    path = Path(given)
+    if path.is_dir():
+        loaded = [load(one) for one in _recordings_in(path)]
+        if not loaded:
+            raise NothingToVerifyError(f"{given} holds no recordings")
+    elif path.exists() or path.with_suffix(".json").exists():
+        loaded = [load(path)]
+    else:
+        raise NothingToVerifyError(f"there is no {given}")
+    outcome = Outcome()
+    heads = {one.manifest.ledger.head.seq for one in loaded if one.manifest is not None}
+    checked: CheckedLedger | None = None
+    if evidence.ledger is not None:
+        outcome.ledger, checked = _check(evidence.ledger, heads, evidence)
+    outcome.recordings = [_check_one(one, checked, evidence) for one in loaded]
+    if checked is not None:
+        checked.ledger.close()
+    return outcome
+
+
+def is_ledger(given: str) -> bool:
+    """Whether it names a ledger: a URL, or a file that isn't a recording's."""
+    if _URL.fullmatch(given):
+        return True
+    path = Path(given)
+    if not path.is_file() or path.suffix in {".wav", ".json"}:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE or path.suffix in {".db", ".sqlite"}
+
+
+def _verify_ledger(given: str, evidence: Evidence) -> Outcome:
+    outcome = Outcome()
+    outcome.ledger, checked = _check(given, set(), evidence)
+    if checked is None:
+        return outcome
+    try:
+        for recording_id in checked.ledger.recording_ids():
+            report = check_ledger_only(recording_id, checked)
+            outcome.recordings.append(report)
+    except LedgerError as error:
+        outcome.ledger.wrong("ledger-damaged", str(error))
+    checked.ledger.close()
+    return outcome
+
+
+def _check(
+    ledger: str, wanted: set[int], evidence: Evidence
+) -> tuple[Report, CheckedLedger | None]:
+    try:
+        opened = OfflineLedger(ledger)
+    except LedgerError as error:
+        report = Report("ledger")
+        report.unproven("ledger-error", str(error))
+        return report, None
+    checkpoints = evidence.checkpoints
+    if checkpoints is None and opened.file is not None:
+        beside = opened.file.with_name(FILE_NAME)
+        checkpoints = beside if beside.exists() else None
+    return check_ledger(opened, wanted, Signatures(checkpoints, evidence.public_key))
+
+
+def _check_one(loaded: Loaded, ledger: CheckedLedger | None, evidence: Evidence) -> Report:
+    try:
+        return check_recording(loaded, ledger, evidence.parts_dir)
+    except LedgerError as error:
+        loaded.report.wrong("ledger-damaged", str(error))
+        return loaded.report
+
+
+def _recordings_in(folder: Path) -> list[Path]:
+    """The manifests in a folder and below it, and the recordings that have none."""
+    found = {
+        path.with_suffix(".json")
+        for suffix in ("json", "wav")
+        for path in folder.rglob(f"*.{suffix}")
+        if RECORDING_ID.fullmatch(path.stem)
+    }
+    return sorted(found)
