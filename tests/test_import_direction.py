@@ -32,11 +32,15 @@ PATH = {"ports", "answer", "notes", "execution", "calls", "talks", "recognisers"
 DAEMON = {"net", "others", "meddling", "limits"}
 COMPOSERS = {
     "__main__",
+    "archive",
     "cli",
+    "cli_recordings",
     "demo",
     "dialplan",
+    "keeping",
     "memory",
     "proof",
+    "retention",
     "service",
     "transcript_export",
     "verify",

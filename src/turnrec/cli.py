@@ -25,6 +25,7 @@ from rich.table import Table
 
 from turnrec import __version__, logs
 from turnrec.asterisk.spool import Spool
+from turnrec.cli_recordings import register as register_recordings
 from turnrec.config import ConfigError, load_settings
 from turnrec.core.errors import TurnrecError
 from turnrec.core.policy import Action, PauseBehavior
@@ -85,6 +86,7 @@ def _client(config: Path | None) -> ControlClient:
 
 
 register_verify(app, _settings)
+register_recordings(app, _client)
 
 
 # ------------------------------------------------------------------ the server
@@ -250,6 +252,7 @@ def recordings(
         "seconds": "duration_s",
         "segments": "segments",
         "gaps": "gap_count",
+        "held": "legal_hold",
         "file": "file",
     }
     _show(found, columns, as_json=as_json, none="no recordings")

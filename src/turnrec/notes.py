@@ -11,9 +11,14 @@ from dataclasses import dataclass
 
 from turnrec.core.call import Call, ClosedRecording, FinishedRecording
 from turnrec.core.entry import JSON, OK, Entry, EntryKind, Origin
-from turnrec.core.errors import AsteriskUnreachableError, LedgerUnavailableError, TurnrecError
+from turnrec.core.errors import (
+    AsteriskUnreachableError,
+    DiskLowError,
+    LedgerUnavailableError,
+    TurnrecError,
+)
 from turnrec.core.recorder import Command, Source
-from turnrec.ports import Driver, Journal, Path
+from turnrec.ports import Driver, Journal, Path, Room
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +60,8 @@ class Notes:
     def __init__(self, journal: Journal, clock: Callable[[], int]) -> None:
         self._journal = journal
         self._clock = clock
+        self.room: Room | None = None
+        """Who knows whether there is room for recordings; None: nobody looks."""
 
     def note(
         self,
@@ -151,13 +158,17 @@ class Notes:
         )
 
     def check_vouched(self) -> None:
-        """Return if the ledger can vouch for what would be recorded from now on.
+        """Return if something may begin to be recorded: the ledger vouches, the disks have room.
 
         Raises:
             LedgerUnavailableError: it takes no entries.
+            DiskLowError: there is too little room for what would be recorded.
         """
         if not self._journal.vouches():
             raise LedgerUnavailableError("the ledger takes no entries: nothing may be recorded")
+        lack = None if self.room is None else self.room.lack()
+        if lack is not None:
+            raise DiskLowError(lack)
 
     async def make_durable(self) -> bool:
         """Wait until everything entered so far would survive a crash; False if it can't be."""

@@ -103,6 +103,13 @@ class Journal(Protocol):
         """Wait until everything taken so far would survive a crash; False if it can't be."""
 
 
+class Room(Protocol):
+    """The disks, as far as the main path cares."""
+
+    def lack(self) -> str | None:
+        """Why nothing new may be recorded, in a sentence; None while there is room. Never waits."""
+
+
 class Recordings(Protocol):
     """What turns parts into files."""
 

@@ -13,6 +13,7 @@ from ulid import ULID
 
 from turnrec import __version__
 from turnrec.answer import Status
+from turnrec.archive import KeptArchive
 from turnrec.asterisk.agi import AgiServer
 from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.ami_settings import AmiSettings
@@ -27,6 +28,7 @@ from turnrec.core.recorder import Source
 from turnrec.describe import describe_call, describe_past_call, describe_recording
 from turnrec.dialplan import Door
 from turnrec.flow import FlowFile
+from turnrec.keeping import Keeper
 from turnrec.ledger.errors import LedgerError, LedgerStalledError
 from turnrec.ledger.store import Ledger
 from turnrec.limits import Limits
@@ -38,11 +40,14 @@ from turnrec.proof import ProvingCloser, make_checkpointer
 from turnrec.recognisers import Recognisers
 from turnrec.recordings.closer import Closer
 from turnrec.recordings.transcript_file import TranscriptFiles
+from turnrec.retention import Retention
+from turnrec.room import Room
 from turnrec.settings import AsteriskSettings, Settings
 from turnrec.talks import Talks
 from turnrec.transcript_export import TranscriptExport
 from turnrec.transcripts import Books, Transcripts
 from turnrec.watch import Watch
+from turnrec.web.archive import archive_routes
 from turnrec.web.control import ControlServer
 from turnrec.web.transcripts import transcript_routes
 
@@ -164,10 +169,29 @@ class Service:
             self._net,
             interval_s=settings.sweep.interval_s,
         )
+        self._room = Room(
+            (recordings.dir, recordings.spool_dir),
+            recordings.min_free_mb,
+            lambda alarm_id, sentence: self.calls.notes.alarm(None, alarm_id, sentence),
+        )
+        self.calls.notes.room = self._room
+        keeper = Keeper(
+            self.ledger,
+            self._journal,
+            self.calls.notes,
+            recordings.dir,
+            recordings.spool_dir,
+            self.clock,
+            lambda: str(ULID()),
+        )
+        self._retention = Retention(
+            keeper, self.flow, self.clock, interval_s=settings.retention.interval_s
+        )
         self._control = ControlServer(
             self,
             settings.server.control_socket,
             transcript_routes(transcripts, TranscriptExport(self.ledger, self._transcript_files)),
+            archive_routes(KeptArchive(keeper)),
         )
 
     @property
@@ -193,12 +217,14 @@ class Service:
         self._note(EntryKind.SERVER_STARTED)
         for finished, uniqueid in await self._memory.unfinished():
             self.calls.finish_later(finished, uniqueid)
+        await self._room.start()
         server = self._settings.server
         await self._agi.listen(server.agi_host, server.agi_port)
         await self._control.start()
         self._net.start()
         self._watch.start()
         self._limits.start()
+        self._retention.start()
         if self._checkpointer is not None:
             self._checkpointer.start()
         if self._settings.asterisk.ami_enabled:
@@ -208,6 +234,8 @@ class Service:
     async def stop(self) -> None:
         """End in order. Running calls keep their state, and are taken up at the next start."""
         await self._agi.close()
+        await self._retention.close()
+        await self._room.close()
         await self._limits.close()
         await self._watch.close()
         await self._net.close()
@@ -238,6 +266,7 @@ class Service:
             "ledger_backlog": self.ledger.backlog,
             "flow_sha256": self.flow.flow.sha256,
             "live_calls": len(self.calls.live()),
+            "room": self._room.lack() or "enough",
         }
 
     async def list_calls(self, *, ended: bool, limit: int) -> list[dict[str, JSON]]:

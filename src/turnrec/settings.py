@@ -106,6 +106,7 @@ Port = Annotated[int, Field(ge=1, le=65_535), _Whole]
 PortOrAny = Annotated[int, Field(ge=0, le=65_535), _Whole]
 Milliseconds = Annotated[int, Field(ge=10, le=60_000), _Whole]
 Seconds = Annotated[int, Field(ge=1, le=86_400), _Whole]
+Megabytes = Annotated[int, Field(ge=0, le=1_000_000_000), _Whole]
 
 Host = Annotated[
     str, AfterValidator(_matching(r"[A-Za-z0-9_.:-]{1,255}", "must be a host name or an address"))
@@ -168,6 +169,8 @@ class RecordingsSettings(Section):
     keep_parts: bool = False
     """Keep the parts after their file is verified and entered: twice the space, for those who
     want to compare them."""
+    min_free_mb: Megabytes = 200
+    """While less is free in `dir` or `spool_dir`, nothing new is recorded. 0: don't look."""
 
 
 class LedgerSettings(Section):
@@ -205,6 +208,13 @@ class SweepSettings(Section):
     interval_s: Seconds = 30
 
 
+class RetentionSettings(Section):
+    """Recordings that have been kept for their days (`keep_days` in the flow file)."""
+
+    interval_s: Seconds = 3600
+    """How often they are looked for."""
+
+
 class TranscriptsSettings(Section):
     """Transcripts of what is recorded."""
 
@@ -226,4 +236,5 @@ class Settings(BaseModel):
     flow: FlowSettings
     log: LogSettings
     sweep: SweepSettings
+    retention: RetentionSettings
     transcripts: TranscriptsSettings

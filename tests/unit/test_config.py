@@ -37,6 +37,7 @@ dir = "recordings"
 spool_dir = "../spool"
 asterisk_spool_dir = "/mnt/spool"
 keep_parts = true
+min_free_mb = 0
 [ledger]
 url = "sqlite:///ledger.db"
 signing_key_file = "signing.key"
@@ -49,6 +50,8 @@ level = "DEBUG"
 format = "console"
 [sweep]
 interval_s = 5
+[retention]
+interval_s = 60
 [transcripts]
 halt_timeout_ms = 700
 keep_late = true
@@ -134,6 +137,7 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
             "spool_dir": tmp_path / "../spool",
             "asterisk_spool_dir": Path("/mnt/spool"),
             "keep_parts": True,
+            "min_free_mb": 0,
         },
         "ledger": {
             "url": f"sqlite:///{tmp_path}/ledger.db",
@@ -144,6 +148,7 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
         "flow": {"path": tmp_path / "flow.yaml"},
         "log": {"level": LogLevel.DEBUG, "format": LogFormat.CONSOLE},
         "sweep": {"interval_s": 5},
+        "retention": {"interval_s": 60},
         "transcripts": {"halt_timeout_ms": 700, "keep_late": True},
     }
 
@@ -277,7 +282,7 @@ def test_a_secret_file_without_one_secret_is_refused(
         (
             "[xyz]",
             "[xyz]: unknown section"
-            " (use server, asterisk, recordings, ledger, flow, log, sweep, transcripts)",
+            " (use server, asterisk, recordings, ledger, flow, log, sweep, retention, transcripts)",
         ),
         ("agi_port = 1", "[agi_port]: unknown section ('agi_port' belongs in section 'server')"),
         ("server = 1", "server: must be a section: write it as [server]"),

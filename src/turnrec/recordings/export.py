@@ -113,7 +113,7 @@ def export(source: Source, behavior: PauseBehavior, form: SoundFormat, target: P
         raise RecordingExistsError(beside)
     layout = laid_out_as(source.layout, behavior)
     with SoundReader(source.path) as reader:
-        _check_source(source, reader)
+        check_source(source, reader)
         with sound_writer(target, reader.rate_hz, reader.channels, form) as writer:
             for old, new in zip(source.layout.spans, layout.spans, strict=True):
                 if old.kind is SpanKind.SEGMENT:
@@ -127,14 +127,19 @@ def export(source: Source, behavior: PauseBehavior, form: SoundFormat, target: P
             writer.publish()
         channels = reader.channels
     try:
-        _write_map(beside, _map_of(source, target, sha256, layout, form, channels))
+        write_map(beside, offset_map(source, target, sha256, layout, form, channels))
     except OSError:
         target.unlink()
         raise
     return Exported(target, beside, sha256, layout)
 
 
-def _check_source(source: Source, reader: SoundReader) -> None:
+def check_source(source: Source, reader: SoundReader) -> None:
+    """Refuse a file that isn't the one that is known, before anything is made of it.
+
+    Raises:
+        SoundChangedError, SpanMapError: its hash, or its length, is another.
+    """
     if reader.sha256 != source.sha256:
         raise SoundChangedError(source.path, source.known_by)
     if (reader.samples, reader.rate_hz) != (source.layout.samples, source.layout.rate_hz):
@@ -176,9 +181,10 @@ def _is_loud(block: Samples) -> bool:
     return bool(block.any())
 
 
-def _map_of(
+def offset_map(
     source: Source, target: Path, sha256: str, layout: Layout, form: SoundFormat, channels: int
 ) -> dict[str, JSON]:
+    """What lies beside a copy, by which it can be read and turned back."""
     return {
         "turnrec_offset_map": MAP_VERSION,
         "recording": source.recording_id,
@@ -198,7 +204,12 @@ def _map_of(
     }
 
 
-def _write_map(path: Path, content: Mapping[str, JSON]) -> None:
+def write_map(path: Path, content: Mapping[str, JSON]) -> None:
+    """Write an offset map where nothing lies yet.
+
+    Raises:
+        OSError: something does, or it can't be written; nothing of it is left.
+    """
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, MODE)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

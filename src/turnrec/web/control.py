@@ -29,6 +29,7 @@ from turnrec.core.errors import (
     UnknownCallError,
 )
 from turnrec.core.policy import Action
+from turnrec.web.archive import ARCHIVE_STATUSES
 from turnrec.web.transcripts import STATUSES
 
 Page = Annotated[int, Query(ge=1, le=1000)]
@@ -109,8 +110,9 @@ def create_app(backend: Backend, *routers: APIRouter) -> FastAPI:
 
 
 def _http_status(error: TurnrecError) -> int:
-    if error.id in STATUSES:
-        return STATUSES[error.id]
+    statuses = ARCHIVE_STATUSES | STATUSES
+    if error.id in statuses:
+        return statuses[error.id]
     if isinstance(error, UnknownCallError):
         return 404
     if isinstance(error, RefusedError):

@@ -1,0 +1,96 @@
+"""Takes a recording's files away, all of them; whether that may be is decided by others.
+
+Everything that begins with the recording's id goes: sound, manifest, two channels, transcript,
+exports beside it, and parts that are still in the spool. Nothing is overwritten first: on
+journaling file systems, snapshots and flash that would promise more than it does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from turnrec.recordings.join import RECORDING_ID, UnsafeNameError
+from turnrec.recordings.sound import SoundUnreadableError, hash_file
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A file that is to go, as it was found."""
+
+    path: Path
+    bytes: int
+    sha256: str | None
+    """None: it could not be read."""
+
+
+def day_of(opened_us: int) -> str:
+    """The folder, below the recordings' own, of a recording that was opened then."""
+    return datetime.fromtimestamp(opened_us / 1_000_000, UTC).date().isoformat()
+
+
+def files_of(
+    recording_id: str, opened_us: int, file: str | None, folder: Path, spool: Path
+) -> tuple[Path, ...]:
+    """Everything that belongs to a recording, sorted.
+
+    Raises:
+        UnsafeNameError: the id could name something else.
+    """
+    if RECORDING_ID.fullmatch(recording_id) is None:
+        raise UnsafeNameError("the recording's id is none that turnrec gives")
+    days = {day_of(opened_us)}
+    if file is not None and _DAY.fullmatch(Path(file).parent.name):
+        days.add(Path(file).parent.name)
+    places = [*(folder / day for day in sorted(days)), spool]
+    return tuple(path for place in places for path in _own(place, recording_id))
+
+
+def _own(folder: Path, recording_id: str) -> Iterator[Path]:
+    own = re.compile(rf"\.?{re.escape(recording_id)}[.-].+")
+    try:
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for path in paths:
+        if own.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
+            yield path
+
+
+def look_at(paths: Sequence[Path]) -> tuple[Doomed, ...]:
+    """Say what the files are, for the tombstone."""
+    return tuple(_look(path) for path in paths)
+
+
+def _look(path: Path) -> Doomed:
+    try:
+        return Doomed(path, path.lstat().st_size, hash_file(path))
+    except (SoundUnreadableError, OSError):
+        return Doomed(path, 0, None)
+
+
+def remove(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Take files away, and put that on the disk; return those that would not go."""
+    left = []
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            left.append(path)
+    for folder in {path.parent for path in paths}:
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    return tuple(left)

@@ -1,0 +1,123 @@
+"""Deletes what has been kept for its days, and what a crash kept from going; it decides no policy.
+
+How long a bot's recordings are kept is the flow's (`keep_days`); what may be deleted at all, and
+how, is `turnrec.keeping`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from turnrec.core.entry import Origin
+from turnrec.core.errors import TurnrecError
+from turnrec.core.policy import Bot
+from turnrec.keeping import Asked, Keeper
+from turnrec.ports import FlowSource
+
+logger = logging.getLogger(__name__)
+
+_DAY_US: Final = 86_400 * 1_000_000
+_PAGE: Final = 100
+
+
+def wall_clock_us() -> int:
+    """What the system's clock says now, in UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+class Retention:
+    """Looks over the recordings at intervals."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        flow: FlowSource,
+        clock: Callable[[], int],
+        *,
+        interval_s: float,
+        wall_clock: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        self._keeper = keeper
+        self._flow = flow
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._interval_s = interval_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look over them now and then, the first time after one interval: clocks need theirs."""
+        self._task = asyncio.create_task(self._run(), name="retention")
+
+    async def close(self) -> None:
+        """Stop looking. A deletion under way is left to the next process, by its tombstone."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def sweep(self) -> int:
+        """Delete what is due; return how many recordings that were."""
+        await self._finish_deletions()
+        deleted = 0
+        for bot in tuple(self._flow.flow.bots.values()):
+            if bot.keep_days:
+                deleted += await self._expire(bot)
+        return deleted
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.sweep()
+            except Exception:
+                logger.exception("recordings could not be looked over; the next look comes")
+
+    async def _expire(self, bot: Bot) -> int:
+        # A process's own clock never moves, the system's may be put right: what is due is due by
+        # both. A clock that was once years ahead deletes nothing after it was put right.
+        now_us = min(self._clock(), self._wall_clock())
+        before_us = now_us - bot.keep_days * _DAY_US
+        asked = Asked(f"kept for {bot.keep_days} days (bot {bot.name})", None, Origin.SERVER)
+        after_seq, deleted = 0, 0
+        ledger = self._keeper.ledger
+        while page := await ledger.expired_recordings(
+            bot.name, before_us, after_seq=after_seq, limit=_PAGE
+        ):
+            for record in sorted(page, key=lambda one: one.first_seq):
+                after_seq = record.first_seq
+                if record.legal_hold is not None:
+                    continue
+                try:
+                    await self._keeper.delete(record.recording_id, asked)
+                except TurnrecError as error:
+                    logger.warning("recording %s was not deleted: %s", record.recording_id, error)
+                else:
+                    deleted += 1
+        return deleted
+
+    async def _finish_deletions(self) -> None:
+        """Take away the files of recordings whose tombstone is older than their end."""
+        places = (self._keeper.folder, self._keeper.spool)
+        present = await asyncio.to_thread(lambda: {one for place in places for one in _ids(place)})
+        if not present:
+            return
+        for record in await self._keeper.ledger.deleted_recordings():
+            if record.recording_id in present and self._keeper.files_of(record):
+                with contextlib.suppress(TurnrecError):
+                    await self._keeper.remove(record)
+
+
+def _ids(folder: Path) -> Iterator[str]:
+    """The ids by which files below a folder may be named."""
+    for _, _, names in os.walk(folder):
+        for name in names:
+            yield name.lstrip(".").partition(".")[0]
+            yield name.lstrip(".").partition(".")[0].partition("-")[0]
