@@ -116,7 +116,7 @@ class Books:
         await self._recordings.discard(recording_id)
 
     def drop(self, recording_id: str, count: int) -> None:
-        """Count utterances that were dropped while a recording was open."""
+        """Count finals that were dropped while a recording was open."""
         self._books.setdefault(recording_id, _Book()).dropped += count
 
     def take(self, recording_id: str, utterance: Utterance, pieces: Sequence[Utterance]) -> None:
@@ -250,7 +250,7 @@ class Transcripts:
         if recording is None:
             return Taken(dropped=len(utterances))
         if not (call.recorder.is_recording or self._keep_late):
-            self._books.drop(recording.id, len(utterances))
+            self._books.drop(recording.id, sum(one.is_final for one in utterances))
             return Taken(dropped=len(utterances))
         stretches = stretches_so_far(recording, now_us)
         kept = cut = 0

@@ -7,7 +7,7 @@ async with House.open(tmp_path) as house:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -37,6 +37,7 @@ from turnrec.core.recorder import Recorder
 from turnrec.core.timeline_input import TimelineError, check
 from turnrec.dialplan import Door
 from turnrec.ports import Path as ChannelPath
+from turnrec.ports import Recordings
 from turnrec.talks import Talks
 
 HANG_MS = int(HANG_S * 1000)
@@ -155,10 +156,12 @@ class House:
         answer_timeout_ms: int = HANG_MS,
         deadline_ms: int = HANG_MS,
         ami: AmiClient | None = None,
+        around: Callable[[Recordings], Recordings] = lambda recordings: recordings,
     ) -> AsyncIterator[House]:
         """Build it, let it listen, and see at the end that its books are in order.
 
-        Without `ami` there is a client that was never started: AMI is down.
+        Without `ami` there is a client that was never started: AMI is down. `around` puts
+        something around the recordings.
         """
         spool = Spool(folder, ASTERISK_SPOOL)
         ticks, ids = count(1_790_000_000_000_000, 1_000), count(1)
@@ -169,7 +172,7 @@ class House:
         calls = Calls(
             flow=OneFlow(Flow(BOTS)),
             journal=journal,
-            recordings=recordings,
+            recordings=around(recordings),
             memory=NoMemory(),
             clock=ticks.__next__,
             new_id=lambda: f"ID{next(ids):04d}",
