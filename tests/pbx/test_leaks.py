@@ -81,7 +81,7 @@ exten => _leak-.,1,Answer()
 """
 
 
-ARRIVED_PACKETS = 10
+ARRIVED_PACKETS = 3
 """Once so many later ones are on the wire, an open turn's packets have long been Asterisk's."""
 
 
