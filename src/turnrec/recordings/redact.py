@@ -21,7 +21,7 @@ from turnrec.recordings.sound import SoundFormat, SoundReader, sound_writer
 from turnrec.recordings.wav_writer import RecordingError
 
 _SECOND_US: Final = 1_000_000
-_CLOCK: Final = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,6})?)")
+_CLOCK: Final = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
