@@ -204,6 +204,8 @@ def open_audio_is_there(
         shares |= {f"{hz} in parts": parts[hz] / said_s, f"{hz} joined": joined[hz] / said_s}
         assert parts[hz] >= PRESENT_SHARE * (said_s - late_s), (hz, shares)
         assert joined[hz] >= PRESENT_SHARE * (said_s - late_s) - unanchored_s, (hz, shares)
+        # What Asterisk has written is in the file however late it was said.
+        assert joined[hz] >= PRESENT_SHARE * parts[hz] - unanchored_s, (hz, shares)
     return {name: round(share, 4) for name, share in shares.items()}
 
 
