@@ -299,7 +299,7 @@ class Execution:
         running = call.monitor
         part = recording.next_part() if running is None else running.part
         guard_ms = call.bot.guard_ms if job.guard_ms is None else job.guard_ms
-        sides = bool(call.company) or call.agent_met
+        sides = call.wants_sides(part)
         begun = await job.driver.begin(part, running, guard_ms, sides=sides)
         call.monitor = begun.monitor
         # Option `i` of MixMonitor has set it.

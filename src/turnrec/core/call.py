@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from turnrec.core.entry import JSON, EntryKind
 from turnrec.core.monitor import Begun, Monitor
 from turnrec.core.parties import PartyClass
-from turnrec.core.policy import AgentPolicy, Bot, PauseBehavior, PauseMethod
+from turnrec.core.policy import AgentPolicy, Bot, DualChannel, PauseBehavior, PauseMethod
 from turnrec.core.recorder import Recorder, Source
 from turnrec.core.timeline import Gap, Segment
 from turnrec.core.turns import Turn
@@ -33,6 +33,11 @@ class FinishedRecording:
     method: PauseMethod
     doubtful: tuple[tuple[int, int], ...] = ()
     """The segments whose end was not confirmed, by number, with when each was last seen running."""
+    dual_channel: bool = False
+    """Whether a two-channel file is wanted beside the mix."""
+    talk_parts: frozenset[str] | None = None
+    """The parts in which the caller talked to somebody, so that a side without a sound is a loss;
+    None: every part whose directions were written apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class OpenRecording:
     gaps: list[Gap] = field(default_factory=list)
     parts: int = 0
     """How many parts were named. A failed start leaves its number unused for ever."""
+    talk_parts: set[str] = field(default_factory=set)
+    """The parts that began while the caller talked to somebody."""
     running_monitor: Monitor | None = None
     """The monitor of the running segment, as it was when it began."""
     seen_us: int = 0
@@ -159,6 +166,7 @@ class OpenRecording:
 
     def finish(self, call_id: str, bot: Bot, closed_us: int) -> FinishedRecording:
         """Close the books."""
+        dual_channel = bot.dual_channel is DualChannel.ON
         self.end_segment(closed_us)
         self.close_gap(closed_us)
         return FinishedRecording(
@@ -172,6 +180,8 @@ class OpenRecording:
             behavior=bot.pause_behavior,
             method=bot.pause_method,
             doubtful=tuple(self.doubtful.items()),
+            dual_channel=dual_channel,
+            talk_parts=frozenset(self.talk_parts) if dual_channel else None,
         )
 
 
@@ -247,6 +257,13 @@ class Call:
         """Read `talk` back after a restart."""
         found = words.split(":")
         self.agent_announced, self.agent_met = "announced" in found, "met" in found
+
+    def wants_sides(self, part: str) -> bool:
+        """Whether a part that begins now has its two directions written apart; notes a talk."""
+        talks = bool(self.company) or self.agent_met
+        if talks and self.recording is not None:
+            self.recording.talk_parts.add(part)
+        return talks or self.bot.dual_channel is DualChannel.ON
 
     def leave_agent(self) -> None:
         """Forget the transfer: the caller is back with the bot."""

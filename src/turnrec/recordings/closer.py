@@ -20,6 +20,7 @@ from turnrec.core.timeline import TimelineError
 from turnrec.recordings.join import Joined, JoinPlan, discard_parts, join
 from turnrec.recordings.sides import discard_sides, silent_sides
 from turnrec.recordings.spans import span_to_json
+from turnrec.recordings.stereo import join_stereo, stereo_path
 from turnrec.recordings.wav import PartError
 from turnrec.recordings.wav_writer import RecordingError
 
@@ -57,9 +58,11 @@ class Closer:
             logger.exception("recording %s could not be joined; its parts are kept", recording.id)
             return ClosedRecording(False, {"status": "failed", "problems": [str(error)]})
         self._joined[recording.id] = joined
-        one_sided = await self._in_thread(lambda: self._one_sided(joined))
+        one_sided = await self._in_thread(lambda: self._one_sided(recording, joined))
         whole = not any(part.mended for part in joined.parts) and _has_all_parts(recording, joined)
         detail = self._detail(recording, joined, whole=whole)
+        if recording.dual_channel:
+            detail["stereo"] = await self._in_thread(lambda: self._stereo(recording, joined))
         return ClosedRecording(whole, detail | {"one_sided": one_sided})
 
     async def discard(self, recording_id: str) -> None:
@@ -92,6 +95,7 @@ class Closer:
             # The id is ours alone: a process before us died between joining and entering it. With
             # a part gone it died while discarding, and the file is the only whole copy.
             target.unlink()
+            stereo_path(target).unlink(missing_ok=True)
         return join(
             JoinPlan(
                 recording_id=recording.id,
@@ -106,9 +110,23 @@ class Closer:
             )
         )
 
-    def _one_sided(self, joined: Joined) -> list[JSON]:
+    def _stereo(self, recording: FinishedRecording, joined: Joined) -> JSON:
+        """The two-channel file beside the mix, or why there is none: the mix counts."""
+        try:
+            made = join_stereo(joined, self._spool)
+        except (RecordingError, OSError) as error:
+            logger.warning("recording %s has no two channels: %s", recording.id, error)
+            return {"file": None, "reason": str(error)}
+        return {"file": str(made.path.relative_to(self._folder)), "sha256": made.sha256}
+
+    def _one_sided(self, recording: FinishedRecording, joined: Joined) -> list[JSON]:
         """The parts in which nothing at all is heard of one side of a talk."""
-        silent = {part.name: silent_sides(self._spool, part.name) for part in joined.parts}
+        talks = recording.talk_parts
+        silent = {
+            part.name: silent_sides(self._spool, part.name)
+            for part in joined.parts
+            if talks is None or part.name in talks
+        }
         return [
             {"part": name, "silent": [side.value for side in sides]}
             for name, sides in silent.items()
