@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import events, proc, report
+from bench import events, hour, proc, report
 from bench.plan import DEFAULT_CALLS, Arm, Level
 from bench.run import Measured, measure
 from bench.stage import stage
@@ -58,6 +58,9 @@ def main() -> None:
     """Run it."""
     if sys.argv[1:2] == ["events"]:
         events.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["hour"]:
+        hour.main(sys.argv[2:])
         return
     given = _arguments()
     installation = ensure(given.asterisk, say=_say)

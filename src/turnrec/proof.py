@@ -69,7 +69,7 @@ class ProvingCloser:
         try:
             gathered = await self._gather(recording)
             name, sha256 = await asyncio.to_thread(self._write, recording, closed, gathered)
-        except (TurnrecError, OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever it is, the recording must not be lost to it
             logger.exception("recording %s has no manifest; its parts are kept", recording.id)
             self._closer.keep(recording.id)
             return _without_manifest(closed, str(error))

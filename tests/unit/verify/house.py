@@ -279,7 +279,7 @@ async def build(
     async def at_once(_part: str, _within_ms: int) -> bool:
         return True
 
-    closer = Closer(folder / "spool", folder / "recordings", at_once)
+    closer = Closer(folder / "spool", folder / "recordings", at_once, keep_parts=True)
     proving = ProvingCloser(closer, ledger, clock, lambda: "22.10.1", checkpointer)
     finished = FinishedRecording(
         id=RECORDING,
@@ -295,7 +295,8 @@ async def build(
     done = await proving.close(finished)
     assert done.ok, done.detail
     clock.now_us += 50_000
-    story.enter(EntryKind.RECORDING_CLOSED, source=None, **dict(done.detail))
+    words: dict[str, Any] = dict(done.detail)
+    story.enter(EntryKind.RECORDING_CLOSED, source=None, **words)
     await ledger.flush()
     await proving.discard(RECORDING)
     await checkpointer.checkpoint()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 
 @pytest.fixture
-def house(honest: House, tmp_path: Path) -> Iterator[House]:
+def house(honest: House, tmp_path: Path) -> House:
     return copy(honest, tmp_path / "house")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from turnrec.ledger.chain import Head
 from turnrec.ledger.checkpoints import CheckpointFile, read_line, sign
 from turnrec.ledger.keys import SigningKey, make_key
 from turnrec.recordings.manifest import utc
-from turnrec.recordings.manifest import utc
 from turnrec.verify.findings import Status
 
 CHAIN = {"chain-edited", "chain-unlinked", "chain-missing"}
@@ -29,7 +27,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 
 @pytest.fixture
-def house(honest: House, tmp_path: Path) -> Iterator[House]:
+def house(honest: House, tmp_path: Path) -> House:
     return copy(honest, tmp_path / "house")
 
 
@@ -171,12 +169,15 @@ def test_a_gap_widened_at_its_neighbours_cost_is_found(house: House) -> None:
 
 
 def test_a_kept_part_that_was_changed_is_found(house: House) -> None:
-    spool = house.folder / "spool"
-    assert house.verify(parts_dir=spool).status is Status.PROVEN
-    part = house.folder / "kept"
-    part.mkdir()
-    (part / "R1-002.wav").write_bytes(house.wav.read_bytes())
-    assert house.found(parts_dir=part) == {"kept-part-differs"}
+    parts_dir = house.folder / "spool"
+    outcome = house.verify(parts_dir=parts_dir)
+    assert outcome.status is Status.PROVEN
+    assert "3 parts that Asterisk wrote lie there unchanged" in outcome.recordings[0].proven
+    part = parts_dir / "R1-002.wav"
+    whole = part.read_bytes()
+    for changed in (whole[:-2], whole + b"\0\0", whole[:-2] + b"\1\0", b"", b"text"):
+        part.write_bytes(changed)
+        assert house.found(parts_dir=parts_dir) == {"kept-part-differs"}
 
 
 # ---------------------------------------------------------------- the ledger

@@ -1,0 +1,93 @@
+"""`turnrec verify` and `turnrec key` as somebody types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.verify.house import House, build_now, copy
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return build_now(tmp_path_factory.mktemp("verify") / "honest")
+
+
+def turnrec(*words: object, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "turnrec", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environ},
+        check=False,
+    )
+
+
+def test_the_exit_status_says_what_was_found(honest: House, tmp_path: Path) -> None:
+    house = copy(honest, tmp_path / "house")
+    public = house.folder / "signing.key.pub"
+    given = ("--ledger", house.ledger, "--public-key", public)
+    proven = turnrec("verify", house.wav, *given, cwd=tmp_path)
+    assert (proven.returncode, proven.stderr) == (0, "")
+    assert proven.stdout.endswith("PROVEN: 1 recording and the ledger\n")
+
+    alone = turnrec("verify", house.wav, cwd=tmp_path)
+    assert alone.returncode == 3
+    assert "[ledger-not-given]" in alone.stdout
+
+    house.change_sample(10)
+    wrong = turnrec("verify", house.folder, *given, "--json", cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert json.loads(wrong.stdout)["status"] == "wrong"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", "none.wav"),
+        ("verify", "."),
+        ("verify",),
+        ("verify", "none.wav", "--public-key", "none"),
+        ("verify", "none.wav", "--config", "none.toml"),
+    ],
+)
+def test_wrong_usage_is_status_2(tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = turnrec(*words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_what_is_configured_need_not_be_given(honest: House, tmp_path: Path) -> None:
+    house = copy(honest, tmp_path / "house")
+    (house.folder / "turnrec.toml").write_text(
+        "[asterisk]\nami_enabled = false\n"
+        '[recordings]\ndir = "recordings"\nspool_dir = "spool"\n'
+        '[ledger]\nurl = "sqlite:///ledger.db"\ncheckpoints_file = "checkpoints.jsonl"\n'
+    )
+    result = turnrec(
+        "verify",
+        house.wav,
+        "--public-key",
+        house.folder / "signing.key.pub",
+        cwd=tmp_path,
+        TURNREC_CONFIG=str(house.folder / "turnrec.toml"),
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "3 parts that Asterisk wrote lie there unchanged" in result.stdout
+
+
+def test_a_new_key_is_made_once_and_named(tmp_path: Path) -> None:
+    made = turnrec("key", "new", "signing.key", cwd=tmp_path)
+    assert made.returncode == 0
+    assert (tmp_path / "signing.key").stat().st_mode & 0o777 == 0o600
+    shown = turnrec("key", "show", "signing.key.pub", cwd=tmp_path)
+    assert shown.stdout.splitlines()[0] == made.stdout.splitlines()[0]
+    again = turnrec("key", "new", "signing.key", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "[key-exists]" in again.stderr
