@@ -33,8 +33,9 @@ from turnrec.recognisers import Recognisers
 
 logger = logging.getLogger(__name__)
 
-_FUTURE_US: Final = 60_000_000
-"""Times so far ahead are no clock that is a little fast, but the wrong unit or the wrong day."""
+_BESIDE_US: Final = 60_000_000
+"""Times so far before the call's start or ahead of now are no clock that is a little off, but the
+wrong unit or the wrong day. What lies nearer is not audible, and that is all."""
 _MAX_OF_A_RECORDING: Final = 100_000
 _MAX_CHARACTERS: Final = 10_000_000
 """What a recording takes in all: four times what a person can say in a day."""
@@ -242,7 +243,7 @@ class Transcripts:
             self.recognisers.check(call, recogniser_id)
         now_us = self._clock()
         for one in utterances:
-            if one.begin_us < call.started_us or one.end_us > now_us + _FUTURE_US:
+            if not call.started_us - _BESIDE_US <= one.begin_us < one.end_us <= now_us + _BESIDE_US:
                 raise BadUtteranceError(
                     "times outside the call: they are UTC, microseconds since 1970 or ISO 8601"
                 )

@@ -230,8 +230,9 @@ async def test_a_future_is_not_audible_and_times_outside_the_call_are_refused(
         await at.house.hear()
         now_us = at.now_us()
         assert (await at.say(SECRET, now_us, now_us + 30_000_000))["dropped"] == 1
+        assert (await at.say(SECRET, now_us - 30_000_000, now_us))["dropped"] == 1
         for begin, end in (
-            (now_us - 60_000_000, now_us),
+            (now_us - 3_600_000_000, now_us),
             (now_us // 1000, now_us // 1000 + 5),
             (now_us, now_us + 3_600_000_000),
         ):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from turnrec.core.entry import JSON
-from turnrec.core.timeline import Layout
+from turnrec.core.timeline import Layout, Span
 from turnrec.core.transcript import GapMark, Utterance
 
 VERSION: Final = 1
@@ -44,6 +44,8 @@ class Scale:
     """Microseconds since the scale's zero, of a UTC instant."""
     about: tuple[tuple[str, str], ...]
     """What the scale is, for the reader: `time`, `behavior`, `zero`."""
+    uncertainty_us: Callable[[int], int] = lambda _: 0
+    """How far off the sound of an instant may be from its place (`Span.uncertainty_us`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,25 @@ def file_scale(layout: Layout) -> Scale:
     """Times in a file of this layout. An instant that the file leaves out is where it would be."""
     about = (("time", TranscriptTime.FILE.value), ("behavior", layout.behavior.value))
 
-    def place_us(call_us: int) -> int:
+    def span_of(call_us: int) -> Span | None:
         index = bisect_right(layout.spans, call_us, key=lambda span: span.begin_us) - 1
-        if index < 0:
+        return None if index < 0 else layout.spans[index]
+
+    def uncertainty_us(call_us: int) -> int:
+        span = span_of(call_us)
+        return 0 if span is None else span.uncertainty_us
+
+    def place_us(call_us: int) -> int:
+        span = span_of(call_us)
+        if span is None:
             return 0
-        span = layout.spans[index]
         start_us, length_us = (
             (samples * _SECOND_US + layout.rate_hz // 2) // layout.rate_hz
             for samples in (span.start_sample, span.samples)
         )
         return start_us + min(call_us - span.begin_us, length_us)
 
-    return Scale(place_us, about)
+    return Scale(place_us, about, uncertainty_us)
 
 
 def to_json(call_id: str, shown: Sequence[Shown], scale: Scale) -> str:
@@ -119,6 +128,7 @@ def _entry(one: Shown, scale: Scale) -> dict[str, JSON]:
         "recording": one.recording_id,
         "begin_us": scale.place_us(what.begin_us),
         "end_us": scale.place_us(what.end_us),
+        "uncertainty_us": scale.uncertainty_us(what.begin_us),
         "began": _instant(what.begin_us),
         "ended": _instant(what.end_us),
     }

@@ -6,7 +6,7 @@ import json
 import re
 
 from turnrec.core.policy import PauseBehavior
-from turnrec.core.timeline import Gap, Layout, Segment, lay_out
+from turnrec.core.timeline import PLACEMENT_US, Gap, Layout, Segment, lay_out
 from turnrec.core.transcript import GapMark, Speaker, Word, make_utterance
 from turnrec.core.transcript_text import (
     Scale,
@@ -81,6 +81,7 @@ def test_json_says_both_times() -> None:
         "recording": "R",
         "begin_us": S,
         "end_us": S + 250_400,
+        "uncertainty_us": PLACEMENT_US,
         "began": "2026-09-21T14:13:21.000000+00:00",
         "ended": "2026-09-21T14:13:21.250400+00:00",
         "speaker": "caller",
@@ -99,6 +100,12 @@ def test_an_instant_that_a_file_does_not_have_is_at_its_edge() -> None:
     assert place_us(ZERO - 5 * S) == 0
     assert place_us(ZERO + 8 * S + S // 2) == 5 * S
     assert place_us(ZERO + 99 * S) == 5 * S
+
+
+def test_a_place_that_is_less_certain_than_usual_says_so() -> None:
+    scale = file_scale(layout(PauseBehavior.SILENCE))
+    # Part 2 is a second short, and nobody knows where in it that second is missing.
+    assert scale.uncertainty_us(ZERO + 6 * S) == PLACEMENT_US + S
 
 
 def test_every_cue_ends_after_it_begins_and_no_text_can_begin_one() -> None:
