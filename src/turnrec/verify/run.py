@@ -17,6 +17,8 @@ from turnrec.verify.ledgers import CheckedLedger, Signatures, check_ledger
 from turnrec.verify.recording import Loaded, check_ledger_only, check_recording, load
 
 _URL: Final = re.compile(r"[a-z+0-9]+://.*", re.DOTALL)
+_A_PART: Final = re.compile(r".+-[0-9]{3,9}(-[rt])?")
+"""How parts are named, which have no manifest of their own."""
 _SQLITE: Final = b"SQLite format 3\0"
 
 
@@ -133,10 +135,10 @@ def _check_one(loaded: Loaded, ledger: CheckedLedger | None, evidence: Evidence)
 
 def _recordings_in(folder: Path) -> list[Path]:
     """The manifests in a folder and below it, and the recordings that have none."""
-    found = {
+    manifests = {path for path in folder.rglob("*.json") if RECORDING_ID.fullmatch(path.stem)}
+    files = {
         path.with_suffix(".json")
-        for suffix in ("json", "wav")
-        for path in folder.rglob(f"*.{suffix}")
-        if RECORDING_ID.fullmatch(path.stem)
+        for path in folder.rglob("*.wav")
+        if RECORDING_ID.fullmatch(path.stem) and _A_PART.fullmatch(path.stem) is None
     }
-    return sorted(found)
+    return sorted(manifests | files)
