@@ -108,13 +108,16 @@ def _forbidden(evidence: Evidence) -> Iterable[str]:
     if windowed and evidence.parts and not windows:
         yield "no window is in the ledger"
     for path, segment in evidence.parts:
+        zero_s = _zero_s(path, segment)
         for leak in _leaks(path, windowed):
-            began_s = segment.began_us / 1e6 + leak.start_s
-            ended_s = segment.began_us / 1e6 + leak.end_s
+            began_s, ended_s = zero_s + leak.start_s, zero_s + leak.end_s
             if not any(
                 start - MARGIN_S <= began_s and ended_s <= end + MARGIN_S for start, end in windows
             ):
-                yield f"{path.name}: {_named(leak)}, outside the windows {_shown(windows, segment)}"
+                shown = ", ".join(
+                    f"{one - zero_s:.2f} to {end - zero_s:.2f}" for one, end in windows
+                )
+                yield f"{path.name}: {_named(leak)}, outside the windows {shown or '(none)'}"
     for start, end in windows:
         if end - start > LONGEST_WINDOW_S:
             yield f"a window of {end - start:.2f} s"
@@ -149,15 +152,19 @@ def _windows(evidence: Evidence) -> list[tuple[float, float]]:
         if written.entry.kind is EntryKind.WINDOW_MEASURED:
             detail = written.entry.detail
             from_us, to_us = detail["from_us"], detail["to_us"]
-            assert isinstance(from_us, int)
             assert isinstance(to_us, int)
-            found.append((from_us / 1e6, to_us / 1e6))
+            end_s = to_us / 1e6
+            # Where no event told of the bridge, its beginning isn't known.
+            found.append(
+                (from_us / 1e6 if isinstance(from_us, int) else end_s - LONGEST_WINDOW_S, end_s)
+            )
     return found
 
 
-def _shown(windows: list[tuple[float, float]], segment: Segment) -> str:
-    zero = segment.began_us / 1e6
-    return ", ".join(f"{start - zero:.2f} to {end - zero:.2f}" for start, end in windows) or "none"
+def _zero_s(path: Path, segment: Segment) -> float:
+    """When a part's first sample was, told from its end: without RTP a file doesn't grow."""
+    ended_us = segment.began_us if segment.ended_us is None else segment.ended_us
+    return ended_us / 1e6 - read_wav(path).duration_s
 
 
 # ------------------------------------------------------------------ the ledger

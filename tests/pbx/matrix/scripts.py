@@ -41,7 +41,10 @@ async def agent_leaves_unheard(scene: Scene) -> None:
 
 
 async def agent_leaves_for_good(scene: Scene) -> None:
-    """The agent answers, they talk, the agent hangs up, and whatever comes then comes."""
+    """The agent answers, they talk, the agent hangs up, and whatever comes then comes.
+
+    Where Asterisk leaves the Local channel in place, the fault of `agent_leaves_unheard` is there.
+    """
     await scene.waits()
     scene.is_gone = True
     leg = await scene.agent_answers()

@@ -59,7 +59,8 @@ def evidence(
         writer.write(np.concatenate(list(phases.values())))
         writer.seal()
         writer.publish()
-    segment = Segment(1, path.name, BEGAN_US, BEGAN_US + 1, 0)
+    length_us = sum(len(one) for one in phases.values()) * 125
+    segment = Segment(1, path.name, BEGAN_US, BEGAN_US + length_us, 0)
     from_us, to_us = (BEGAN_US + round(one * 1e6) for one in window_s)
     kinds = (EntryKind.CALL_STARTED, *further, EntryKind.CALL_ENDED)
     entries = tuple(

@@ -297,6 +297,7 @@ _WAYS: Final = (
         TO_TALK,
         begin=scripts.called_by_the_bot_through_local_without_n,
         unsure=OPTIMISED,
+        first_sequence=0,
     ),
 )
 
