@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from turnrec import __version__
 from turnrec.core.entry import JSON, Entry, EntryKind, Origin
 from turnrec.core.errors import (
     LedgerUnavailableError,
@@ -21,24 +22,20 @@ from turnrec.core.errors import (
     RefusedError,
     UnknownRecordingError,
 )
-from turnrec.core.timeline import Layout
 from turnrec.describe import describe_recording
 from turnrec.ledger.store import Ledger
 from turnrec.ledger.views import RecordingRecord, RecordingStatus
 from turnrec.notes import Notes
 from turnrec.ports import Journal
-from turnrec.recordings.export import Source, map_path, offset_map, source_from, write_map
-from turnrec.recordings.redact import Stretch, new_cuts, redact, redacted_layout
-from turnrec.recordings.removing import Doomed, day_of, files_of, look_at, remove
-from turnrec.recordings.sound import SoundFormat
-from turnrec.recordings.spans import span_to_json
+from turnrec.recordings.manifest_history import Numbered
+from turnrec.recordings.manifest_make import Circumstances
+from turnrec.recordings.redact import Stretch, new_cuts, redacted_layout
+from turnrec.recordings.removing import Doomed, files_of, look_at, remove
+from turnrec.redaction import make_redacted, source_of
 
 logger = logging.getLogger(__name__)
 
-_BY_THE_LEDGER: Final = "the ledger"
 _REASON_LETTERS: Final = 500
-_OF_THE_OLD_FILE: Final = ("manifest", "manifest_sha256", "stereo", "one_sided")
-"""What RECORDING_CLOSED says of a file that isn't true of a redacted copy of it."""
 
 
 class ReasonMissingError(RefusedError):
@@ -211,73 +208,57 @@ class Keeper:
                 raise NotAllowedError(f"recording {recording_id} has no file")
             if delete_original:
                 _check_deletable(found.record)
-            old = self._source(found, str(found.record.file), found.closed)
+            old = source_of(self.folder, found.record, found.record.file, found.closed)
             layout = redacted_layout(old.layout, stretch)
+            cuts = new_cuts(old.layout, layout)
             new_id = self._new_id()
-            made = await asyncio.to_thread(self._make, found, old, layout, new_id)
-            cuts: list[JSON] = [
+            made = await asyncio.to_thread(
+                make_redacted,
+                self.folder,
+                found.record,
+                found.closed,
+                layout,
+                cuts,
+                new_id,
+                *await self._gather(found),
+            )
+            told: list[JSON] = [
                 {
                     "begin_us": span.begin_us,
                     "end_us": span.end_us,
                     "start_sample": span.start_sample,
                     "samples": span.samples,
                 }
-                for span in new_cuts(old.layout, layout)
+                for span in cuts
             ]
             detail = {
                 "into": new_id,
                 "old_sha256": old.sha256,
                 "new_sha256": made["sha256"],
-                "cuts": cuts,
+                "cuts": told,
             }
             self._append(EntryKind.REDACTED, found, asked, detail)
             self._append(EntryKind.RECORDING_CLOSED, found, asked, made, recording_id=new_id)
             await self._make_durable()
-            shown = await self.show(new_id) | {"cuts": cuts, "deleted_original": delete_original}
+            shown = await self.show(new_id) | {"cuts": told, "deleted_original": delete_original}
             if delete_original:
                 await self._delete(found, asked)
             return shown
 
-    def _make(self, found: _Found, old: Source, layout: Layout, new_id: str) -> dict[str, JSON]:
-        """Write the new files; return what RECORDING_CLOSED says of them."""
-        record = found.record
-        target = self.folder / day_of(record.opened_us) / f"{new_id}.wav"
-        made: list[Path] = []
-        try:
-            sha256 = redact(old, layout, target)
-            made.append(target)
-            content = offset_map(old, target, sha256, layout, SoundFormat.WAV, 1)
-            write_map(map_path(target), content | {"recording": new_id})
-            made.append(map_path(target))
-            stereo = self._make_stereo(found, layout, target)
-        except BaseException:
-            remove(made)
-            raise
-        kept = {key: one for key, one in found.closed.items() if key not in _OF_THE_OLD_FILE}
-        return {
-            **kept,
-            **stereo,
-            "file": str(target.relative_to(self.folder)),
-            "sha256": sha256,
-            "spans": [span_to_json(span) for span in layout.spans],
-            "redacts": record.recording_id,
-            "opened_us": record.opened_us,
-        }
-
-    def _make_stereo(self, found: _Found, layout: Layout, target: Path) -> dict[str, JSON]:
-        """The two channels beside the mix are cut at the same samples."""
-        stereo = found.closed.get("stereo")
-        if not isinstance(stereo, Mapping) or not isinstance(stereo.get("file"), str):
-            return {}
-        known = {**found.closed, "sha256": stereo.get("sha256")}
-        source = self._source(found, stereo["file"], known)
-        path = target.with_suffix(".stereo.wav")
-        sha256 = redact(source, layout, path)
-        return {"stereo": {"file": str(path.relative_to(self.folder)), "sha256": sha256}}
-
-    def _source(self, found: _Found, file: str, known: Mapping[str, Any]) -> Source:
-        named = {**known, "recording": found.record.recording_id}
-        return source_from(self.folder / file, named, _BY_THE_LEDGER)
+    async def _gather(self, found: _Found) -> tuple[list[Numbered], Circumstances]:
+        """What the ledger says now of the call, for the new manifest."""
+        head, ledger_id = await self.ledger.head(), await self.ledger.ledger_id()
+        entries = await self.ledger.entries(call_id=found.record.call_id, limit=None)
+        return [Numbered(one.seq, one.entry) for one in entries if one.seq <= head.seq], (
+            Circumstances(
+                made_us=self._clock(),
+                made_by=f"turnrec {__version__}",
+                asterisk_version=None,
+                ledger_id=ledger_id or "",
+                head_seq=head.seq,
+                head_hash=head.hash,
+            )
+        )
 
     # -------------------------------------------------------------- the ledger
 

@@ -45,13 +45,16 @@ class TranscriptExport:
     ) -> str:
         """Write the transcript of a recording, or of a call by its id, uniqueid or external id.
 
+        A call's shows a redacted copy instead of what it is a copy of.
+
         Raises:
             TurnrecError: there is none, or not in this time.
         """
         await self._ledger.flush()
         call, recordings = await self._find(name)
         found = [await self._read(one) for one in recordings]
-        transcripts = [one for one in found if one is not None]
+        redacted = {one.redacts for one in found if one is not None}
+        transcripts = [one for one in found if one is not None and one.recording_id not in redacted]
         if not transcripts:
             raise NoTranscriptError("there is no transcript: no utterances were posted for it")
         started_us = transcripts[0].opened_us if call is None else call.started_us

@@ -182,6 +182,25 @@ def final_stretches(recording: FinishedRecording, spans: Iterable[Span]) -> tupl
     return tuple(stretches)
 
 
+def stretches_without_cuts(spans: Sequence[Span]) -> tuple[Stretch, ...]:
+    """What a redacted file leaves of its call: the stretches around what was cut out.
+
+    Where the sound of a word is, is no more certain than its span: so much more is left out.
+    """
+    stretches = []
+    begin_us = spans[0].begin_us if spans else 0
+    for span in spans:
+        if span.kind is SpanKind.REDACTED:
+            end_us = span.begin_us - span.uncertainty_us
+            if begin_us <= end_us:
+                stretches.append(Stretch(begin_us, end_us, end_us))
+            begin_us = span.end_us + span.uncertainty_us
+    end_us = spans[-1].end_us if spans else 0
+    if begin_us <= end_us:
+        stretches.append(Stretch(begin_us, end_us, end_us))
+    return tuple(stretches)
+
+
 def _word(word: Word) -> Word:
     plain = _plain(word.text)
     if not plain or len(word.text) > MAX_WORD:

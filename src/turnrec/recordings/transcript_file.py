@@ -14,15 +14,23 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from turnrec.core.call import ClosedRecording, FinishedRecording
 from turnrec.core.entry import JSON
-from turnrec.core.timeline import Layout
-from turnrec.core.transcript import GapMark, Speaker, Utterance, Word, final_stretches, gate
+from turnrec.core.timeline import Layout, SpanKind
+from turnrec.core.transcript import (
+    GapMark,
+    Speaker,
+    Utterance,
+    Word,
+    final_stretches,
+    gate,
+    stretches_without_cuts,
+)
 from turnrec.recordings.spans import SpanMapError, layout_from_json, span_to_json
 from turnrec.recordings.wav_writer import RecordingError
 
@@ -54,6 +62,8 @@ class Transcript:
     is_closed: bool = False
     dropped: int = 0
     """How many utterances were dropped or cut, as far as this was counted before it was closed."""
+    redacts: str | None = None
+    """The recording that this one is a redacted copy of."""
 
 
 class TranscriptFiles:
@@ -65,8 +75,7 @@ class TranscriptFiles:
 
     def path(self, recording_id: str, opened_us: int) -> Path:
         """Where a recording's transcript lies, if it has one."""
-        day = datetime.fromtimestamp(opened_us / 1_000_000, UTC).date().isoformat()
-        return self._folder / day / f"{recording_id}{SUFFIX}"
+        return transcript_path(self._folder, recording_id, opened_us)
 
     def append_later(
         self, recording_id: str, call_id: str, opened_us: int, utterances: Sequence[Utterance]
@@ -125,12 +134,10 @@ class TranscriptFiles:
                 elif os.pread(descriptor, 1, size - 1) != b"\n":
                     file.write(b"\n")  # a crash, or a full disk, cut the last line short
                 file.write(b"".join(map(_line, lines)))
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
             logger.error(  # noqa: TRY400 - a traceback has nothing to add, and might say too much
-                "%d utterances of recording %s are lost: %s",
-                len(utterances),
-                recording_id,
-                error.strerror,
+                "%d utterances of recording %s are lost: %s", len(utterances), recording_id, reason
             )
 
     def _close(
@@ -149,10 +156,12 @@ class TranscriptFiles:
         stretches = final_stretches(finished, () if layout is None else layout.spans)
         said = [*pending] if written is None else [*written.utterances, *pending]
         gated = [gate(one, stretches) for one in said]
+        dropped += 0 if written is None else written.dropped
         dropped += sum(pieces != (one,) for one, pieces in zip(said, gated, strict=True))
         kept = [piece for pieces in gated for piece in pieces]
         kept.sort(key=lambda one: (one.begin_us, one.end_us))
-        self._replace(
+        _replace(
+            path,
             Transcript(
                 finished.id,
                 finished.call_id,
@@ -162,29 +171,79 @@ class TranscriptFiles:
                 layout,
                 is_closed=True,
                 dropped=dropped,
-            )
+            ),
         )
 
-    def _replace(self, transcript: Transcript) -> None:
-        path = self.path(transcript.recording_id, transcript.opened_us)
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.new")
+
+def transcript_path(folder: Path, recording_id: str, opened_us: int) -> Path:
+    """Where a recording's transcript lies in the recordings' folder, if it has one."""
+    day = datetime.fromtimestamp(opened_us / 1_000_000, UTC).date().isoformat()
+    return folder / day / f"{recording_id}{SUFFIX}"
+
+
+def redact_transcript(
+    folder: Path, recording_id: str, opened_us: int, new_id: str, layout: Layout
+) -> Path | None:
+    """Write the transcript of a redacted copy, without the words of what was cut out of it.
+
+    Args:
+        folder: the recordings' folder.
+        recording_id: the old recording, whose transcript is only read.
+        opened_us: when it was opened.
+        new_id: the redacted copy.
+        layout: the copy's.
+
+    Returns:
+        The new file; None where the old one has no transcript.
+
+    Raises:
+        TranscriptFileError: the old one can't be read.
+        OSError: the new one can't be written.
+    """
+    old = read(transcript_path(folder, recording_id, opened_us))
+    if old is None:
+        return None
+    stretches = stretches_without_cuts(layout.spans)
+    cuts = [
+        GapMark(span.begin_us, span.end_us, (SpanKind.REDACTED.value,))
+        for span in layout.spans
+        if span.kind is SpanKind.REDACTED
+    ]
+    path = transcript_path(folder, new_id, opened_us)
+    _replace(
+        path,
+        replace(
+            old,
+            recording_id=new_id,
+            utterances=tuple(piece for one in old.utterances for piece in gate(one, stretches)),
+            gaps=tuple(sorted({*old.gaps, *cuts}, key=lambda gap: gap.begin_us)),
+            layout=layout,
+            is_closed=True,
+            redacts=recording_id,
+        ),
+    )
+    return path
+
+
+def _replace(path: Path, transcript: Transcript) -> None:
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(map(_line, _lines(transcript)))
+            file.flush()
+            os.fsync(descriptor)
+        new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.writelines(map(_line, _lines(transcript)))
-                file.flush()
-                os.fsync(descriptor)
-            new.replace(path)
-            folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                new.unlink()
-            raise
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
 
 
 def read(path: Path) -> Transcript | None:
@@ -245,6 +304,7 @@ def _transcript(
         layout=layout,
         is_closed=closed is not None,
         dropped=0 if closed is None else _instant(closed, "dropped"),
+        redacts=_text(head, "redacts") if "redacts" in head else None,
     )
 
 
@@ -264,7 +324,8 @@ def _line(value: Mapping[str, JSON]) -> bytes:
 
 
 def _lines(transcript: Transcript) -> Iterator[Mapping[str, JSON]]:
-    yield _head(transcript.recording_id, transcript.call_id, transcript.opened_us)
+    head = _head(transcript.recording_id, transcript.call_id, transcript.opened_us)
+    yield head if transcript.redacts is None else {**head, "redacts": transcript.redacts}
     yield from map(_utterance_to_json, transcript.utterances)
     for gap in transcript.gaps:
         yield {
