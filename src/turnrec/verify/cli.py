@@ -45,7 +45,9 @@ def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
         ] = None,
         checkpoints: Annotated[
             Path | None,
-            typer.Option(help="The checkpoints [default: those beside the ledger]."),
+            typer.Option(
+                help="The checkpoints [default: those beside the ledger or the recordings]."
+            ),
         ] = None,
         ledger: Annotated[
             str | None,

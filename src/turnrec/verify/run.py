@@ -76,7 +76,7 @@ def verify(given: str, evidence: Evidence) -> Outcome:
     heads = {one.manifest.ledger.head.seq for one in loaded if one.manifest is not None}
     checked: CheckedLedger | None = None
     if evidence.ledger is not None:
-        outcome.ledger, checked = _check(evidence.ledger, heads, evidence)
+        outcome.ledger, checked = _check(evidence.ledger, heads, evidence, near=path)
     outcome.recordings = [_check_one(one, checked, evidence) for one in loaded]
     if checked is not None:
         checked.ledger.close()
@@ -110,7 +110,7 @@ def _verify_ledger(given: str, evidence: Evidence) -> Outcome:
 
 
 def _check(
-    ledger: str, wanted: set[int], evidence: Evidence
+    ledger: str, wanted: set[int], evidence: Evidence, near: Path | None = None
 ) -> tuple[Report, CheckedLedger | None]:
     try:
         opened = OfflineLedger(ledger)
@@ -118,11 +118,16 @@ def _check(
         report = Report("ledger")
         report.unproven("ledger-error", str(error))
         return report, None
-    checkpoints = evidence.checkpoints
-    if checkpoints is None and opened.file is not None:
-        beside = opened.file.with_name(FILE_NAME)
-        checkpoints = beside if beside.exists() else None
+    checkpoints = evidence.checkpoints or _checkpoints_near(opened.file, near)
     return check_ledger(opened, wanted, Signatures(checkpoints, evidence.public_key))
+
+
+def _checkpoints_near(ledger: Path | None, recordings: Path | None) -> Path | None:
+    """The checkpoints beside the ledger, or where the server puts them: above the days."""
+    folders = [] if ledger is None else [ledger.parent]
+    if recordings is not None:
+        folders += [recordings, *recordings.absolute().parents[:2]]
+    return next((one / FILE_NAME for one in folders if (one / FILE_NAME).is_file()), None)
 
 
 def _check_one(loaded: Loaded, ledger: CheckedLedger | None, evidence: Evidence) -> Report:

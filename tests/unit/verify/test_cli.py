@@ -82,6 +82,32 @@ def test_what_is_configured_need_not_be_given(honest: House, tmp_path: Path) -> 
     assert "3 parts that Asterisk wrote lie there unchanged" in result.stdout
 
 
+@pytest.mark.parametrize("place", [".", "recordings", "recordings/2023-11-14"])
+def test_checkpoints_are_found_where_the_server_puts_them(
+    honest: House, tmp_path: Path, place: str
+) -> None:
+    house = copy(honest, tmp_path / "house")
+    text = house.checkpoints.read_text()
+    house.checkpoints.unlink()
+    (house.folder / place / "checkpoints.jsonl").write_text(text)
+    assert house.verify(checkpoints=None).status == 0
+
+
+def test_a_server_with_a_key_that_others_may_read_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text("version: 1\nbots: {kyc: {nodes: {open: resume}}}\n")
+    turnrec("key", "new", "signing.key", cwd=tmp_path)
+    (tmp_path / "signing.key").chmod(0o644)
+    (tmp_path / "turnrec.toml").write_text(
+        "[asterisk]\nami_enabled = false\n[server]\nagi_port = 0\ncontrol_socket = 'c.sock'\n"
+        "[recordings]\ndir = 'recordings'\nspool_dir = 'spool'\n[flow]\npath = 'flow.yaml'\n"
+        "[ledger]\nurl = 'sqlite:///ledger.db'\nsigning_key_file = 'signing.key'\n"
+    )
+    result = turnrec("serve", "--config", "turnrec.toml", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "[key-not-private]" in result.stderr
+    assert "chmod 600" in result.stderr
+
+
 def test_a_new_key_is_made_once_and_named(tmp_path: Path) -> None:
     made = turnrec("key", "new", "signing.key", cwd=tmp_path)
     assert made.returncode == 0
