@@ -40,6 +40,7 @@ COMPOSERS = {
     "keeping",
     "memory",
     "proof",
+    "redaction",
     "retention",
     "service",
     "transcript_export",

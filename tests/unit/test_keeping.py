@@ -30,11 +30,15 @@ from turnrec.ledger.store import Ledger
 from turnrec.ledger.views import RecordingStatus
 from turnrec.notes import Notes
 from turnrec.recordings.closer import Closer
+from turnrec.recordings.manifest import read_manifest
 from turnrec.recordings.redact import Stretch
 from turnrec.recordings.sound import SoundChangedError, SoundUnreadableError
 from turnrec.recordings.sound import hash_file as sha256
+from turnrec.recordings.transcript_file import TranscriptFileError
 from turnrec.retention import Retention
 from turnrec.service import LedgerJournal
+from turnrec.verify.findings import Status
+from turnrec.verify.run import Evidence, verify
 
 DAY_US = 86_400_000_000
 NOW_US = 20_000 * DAY_US
@@ -439,11 +443,40 @@ def _list(value: object) -> Sequence[dict[str, object]]:
     return value
 
 
+async def test_a_redacted_recording_has_a_manifest_that_nothing_contradicts(house: House) -> None:
+    path = await house.record("R1", age_days=1)
+    await house.keeper.redact("R1", Stretch.parse("0.25", "0.5"), WHY, delete_original=True)
+    manifest, digest = read_manifest(path.with_name("NEW0.json"))
+    (closing,) = await house.of("NEW0", EntryKind.RECORDING_CLOSED)
+    assert closing.detail["manifest_sha256"] == digest
+    assert manifest.recording.id == "NEW0"
+    (told,) = manifest.recording.problems
+    assert "0.250 s from sample 2000 on were cut out of recording R1 afterwards" in told
+    ledger = str(house.folder.parent / "ledger.db")
+    for given in (str(path.with_name("NEW0.wav")), str(house.folder)):
+        outcome = await asyncio.to_thread(verify, given, Evidence(ledger=ledger))
+        assert outcome.status is not Status.WRONG, [one.findings for one in outcome.reports]
+    outcome = await asyncio.to_thread(verify, ledger, Evidence())
+    assert outcome.status is not Status.WRONG, [one.findings for one in outcome.reports]
+
+
+async def test_a_transcript_that_cannot_be_redacted_keeps_the_recording_from_being(
+    house: House,
+) -> None:
+    path = await house.record("R1")
+    transcript = path.with_suffix(".transcript.jsonl")
+    transcript.write_text("no transcript at all")
+    with pytest.raises(TranscriptFileError):
+        await house.keeper.redact("R1", Stretch.parse("0.25", "0.5"), WHY, delete_original=True)
+    assert house.present() == [transcript.name, path.name]
+    assert await house.status("R1") is RecordingStatus.DONE
+
+
 async def test_the_original_goes_only_when_that_is_asked_for(house: House) -> None:
     await house.record("R1")
     stretch = Stretch.parse("0.25", "0.5")
     await house.keeper.redact("R1", stretch, WHY, delete_original=True)
-    assert house.present() == ["NEW0.wav", "NEW0.wav.map.json"]
+    assert house.present() == ["NEW0.json", "NEW0.wav", "NEW0.wav.map.json"]
     assert await house.status("R1") is RecordingStatus.DELETED
     again = await house.keeper.redact(
         "NEW0", Stretch.parse("0.6", "0.7"), WHY, delete_original=False
