@@ -328,6 +328,9 @@ def _replay(recording: OpenRecording, entry: Entry) -> None:
         ended_us = _int(detail.get("answered_us"), entry.at_us)
         recording.end_segment(ended_us)
         recording.open_gap(ended_us, frozenset(entry.holds), entry.node)
+    elif recording.gap_began_us is not None:
+        # The recorder changes only once its segment's end is proven: the holds come afterwards.
+        recording.open_gap(recording.gap_began_us, frozenset(entry.holds), entry.node)
 
 
 def _int(value: object, default: int) -> int:

@@ -20,9 +20,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.pbx.callers import dialplan
+from tests.pbx.callers import Caller, connect, dialplan
 from tests.pbx.mouth import LATE_S
-from tests.pbx.process import Server, free_port, ledger_of, serving, turnrec
+from tests.pbx.process import Server, eventually, free_port, ledger_of, serving, turnrec
 from tests.pbx.rig import WAIT_S, Rig, rig, until, write_tones
 from tests.pbx.tones import NOMINAL_AMPLITUDE, OPEN_CALLER_HZ, analyse, read_wav
 from turnrec.ledger.views import RecordingRecord
@@ -345,3 +345,57 @@ async def times_are_right(here: Rig, one: Talk, recording: RecordingRecord) -> N
     first_us = min(entry["begin_us"] for entry in in_file["entries"] if entry["kind"] != "gap")
     minutes, seconds = first_cue.split(":")[1:]
     assert abs(int(minutes) * 60 + float(seconds) - first_us / 1_000_000) <= 0.001
+
+
+async def test_a_turnrec_that_was_killed_goes_on_with_the_transcript_and_its_halt(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    toml = {"server": {"agi_port": str(free_port())}}
+    steps = dialplan("start", "open", "ask", "open")
+    async with (
+        rig(asterisk_22, tmp_path, FLOW, steps, toml=toml, start=False) as here,
+        serving(here) as server,
+        Phone(clock=MediaClock()) as phone,
+        asking(here) as http,
+        ledger_of(here) as ledger,
+    ):
+        write_tones(tmp_path / "sounds", {400: 0.5, 1000: 0.5})
+        caller = Caller(here, "test-segment")
+        caller.hold_at("opened", "asked")
+        await connect(here, phone, caller)
+        await caller.reached("opened")
+        (call,) = await server.calls()
+
+        async def post(text: str) -> dict[str, int]:
+            end_us = now_us()
+            one = {"speaker": "caller", "text": text, "begin": end_us - 50_000, "end": end_us}
+            await asyncio.sleep(0.05)  # its time has passed: what is posted has been said
+            url = f"/v1/calls/{call['id']}/utterances"
+            answer = await http.post(url, json={"utterances": [one]})
+            taken: dict[str, int] = answer.raise_for_status().json()
+            return taken
+
+        assert (await post("zxaq00001q"))["kept"] == 1
+        caller.let_on("opened")
+        await caller.reached("asked")
+        assert (await post("zxaq00002q"))["dropped"] == 1
+        await server.kill()
+        await server.start()
+        await server.wait_ami()
+
+        async def taken_up() -> bool:
+            return bool(await server.calls())
+
+        await eventually(taken_up, "the call is taken up again")
+        assert (await post("zxaq00003q"))["dropped"] == 1
+        caller.hold_at("opened")
+        caller.let_on("asked")
+        await caller.reached("opened", 2)
+        assert (await post("zxaq00004q"))["kept"] == 1
+        caller.let_on("opened")
+        await caller.reaches_the_end()
+        (recording,) = await ledger.closed_recordings(1)
+        told = await exported(here, recording.recording_id, "--time", "file")
+        shown = [entry.get("text", entry.get("holds")) for entry in told["entries"]]
+        assert shown == ["zxaq00001q", ["turn"], "zxaq00004q"]
+        assert found_in(tmp_path, ["zxaq00002q", "zxaq00003q"]) == []
