@@ -71,6 +71,9 @@ def check_recording(loaded: Loaded, ledger: CheckedLedger | None, parts_dir: Pat
             _blame_for_missing(loaded, ledger)
         return report
     check_audio(report, manifest, loaded.path.parent, parts_dir)
+    report.not_proven += [
+        f"that all is there that was said: {problem}" for problem in manifest.recording.problems
+    ]
     if ledger is None:
         report.unproven(
             "ledger-not-given",

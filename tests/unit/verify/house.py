@@ -261,6 +261,7 @@ async def build(
     behavior: PauseBehavior = PauseBehavior.SILENCE,
     proof: str = "monitor gone, file closed",
     stop: bool = True,
+    heard_share: float = 1.0,
 ) -> House:
     """Record a call with three open turns and two paused ones, close it, and end the server."""
     (folder / "spool").mkdir(parents=True)
@@ -274,7 +275,7 @@ async def build(
         ledger, key, CheckpointFile(folder / "checkpoints.jsonl"), clock, every_s=3600
     )
     story = Story(ledger, clock)
-    await _tell(folder, story, clock, proof)
+    await _tell(folder, story, clock, proof, heard_share)
 
     async def at_once(_part: str, _within_ms: int) -> bool:
         return True
@@ -309,7 +310,7 @@ async def build(
     return House(folder, key.public)
 
 
-async def _tell(folder: Path, story: Story, clock: Clock, proof: str) -> None:
+async def _tell(folder: Path, story: Story, clock: Clock, proof: str, heard_share: float) -> None:
     story.enter(EntryKind.SERVER_STARTED, own=False, source=None)
     story.enter(
         EntryKind.CALL_STARTED,
@@ -327,7 +328,7 @@ async def _tell(folder: Path, story: Story, clock: Clock, proof: str) -> None:
     turn = 0
     for hz in HZ:
         running = story.segments[-1]
-        samples = SEGMENT_US * 8000 // 1_000_000
+        samples = round(heard_share * SEGMENT_US * 8000 / 1_000_000)
         (folder / "spool" / running.part).write_bytes(closed(tone(hz, samples)))
         # The monitor runs as long as its part is.
         clock.now_us = running.began_us + SEGMENT_US - 2300

@@ -64,6 +64,21 @@ async def test_both_behaviors_are_proven(tmp_path: Path, behavior: PauseBehavior
     assert house.verify().status is Status.PROVEN
 
 
+async def test_a_shortfall_is_stated_and_proven_to_be_silent(tmp_path: Path) -> None:
+    house = await build(tmp_path / "house", heard_share=0.5)
+    outcome = house.verify()
+    assert outcome.status is Status.PROVEN, outcome.recordings[0].findings
+    said = [one for one in outcome.recordings[0].not_proven if "no audio arrived" in one]
+    assert len(said) == 3
+    house.change_sample(spans(read(house), "shortfall")[1]["start_sample"] + 10)
+    assert house.found() == {"audio-hash", "shortfall-not-silent"}
+
+
+async def test_parts_longer_than_their_monitors_ran_are_found(tmp_path: Path) -> None:
+    house = await build(tmp_path / "house", heard_share=1.5)
+    assert house.found() == {"part-too-long"}
+
+
 def test_verifying_changes_nothing(house: House) -> None:
     def everything() -> dict[str, tuple[int, bytes]]:
         return {
