@@ -153,6 +153,9 @@ def register(app: typer.Typer, connect: Connect) -> None:
             print(f"cut out: {length_s:.3f} s from {begin_s:.3f} s on")
         if not delete_original:
             print(f"recording {recording} still holds it (--delete-original deletes it)")
+            return
+        print(f"recording {recording} is deleted")
+        _tell_left(made)
 
     @app.command("hold")
     def hold_command(
@@ -177,14 +180,18 @@ def register(app: typer.Typer, connect: Connect) -> None:
         """Delete a recording with everything beside it. A tombstone stays in the ledger."""
         gone = _ask(connect(config), recording, "delete", reason)
         print(f"recording {recording} is deleted ({gone['deleted_files']} files)")
-        for path in gone["left_files"]:
-            print(f"turnrec: {path} would not go; it is tried again", file=sys.stderr)
-        if gone["left_files"]:
-            raise typer.Exit(1)
+        _tell_left(gone)
 
 
 def _ask(client: ControlClient, recording: str, what: str, reason: str) -> Any:
     return client.post(_url(recording, what), {"reason": reason, "actor": getpass.getuser()})
+
+
+def _tell_left(gone: dict[str, Any]) -> None:
+    for path in gone["left_files"]:
+        print(f"turnrec: {path} would not go; it is tried again", file=sys.stderr)
+    if gone["left_files"]:
+        raise typer.Exit(1)
 
 
 def _url(recording: str, what: str = "") -> str:

@@ -242,7 +242,8 @@ class Keeper:
             await self._make_durable()
             shown = await self.show(new_id) | {"cuts": told, "deleted_original": delete_original}
             if delete_original:
-                await self._delete(found, asked)
+                gone = await self._delete(found, asked)
+                shown |= {"left_files": gone["left_files"]}
             return shown
 
     async def _gather(self, found: _Found) -> tuple[list[Numbered], Circumstances]:

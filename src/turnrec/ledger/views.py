@@ -229,16 +229,37 @@ class _Timeline:
         """A redacted recording never ran: its one entry tells all."""
         spans = closed.detail.get("spans")
         for span in spans if isinstance(spans, list) else ():
-            begin_us, end_us = span["begin_us"], span["end_us"]
-            if span["kind"] == "segment":
+            if not isinstance(span, dict):
+                continue
+            begin_us, end_us = span.get("begin_us"), span.get("end_us")
+            if not isinstance(begin_us, int) or not isinstance(end_us, int) or begin_us >= end_us:
+                continue
+            if span.get("kind") == "segment":
                 first_us = self.segments[0].began_us if self.segments else begin_us
-                number = span["segment"] or len(self.segments) + 1
+                number, part = span.get("segment"), span.get("part")
                 self.segments.append(
-                    Segment(number, span["part"], begin_us, end_us, begin_us - first_us)
+                    Segment(
+                        number=number if isinstance(number, int) else len(self.segments) + 1,
+                        part=part if isinstance(part, str) else None,
+                        began_us=begin_us,
+                        ended_us=end_us,
+                        offset_us=begin_us - first_us,
+                    )
                 )
-            elif begin_us < end_us:
-                holds = tuple(Source(word) for word in span["sources"] if word in set(Source))
-                self.gaps.append(Gap(begin_us, end_us, holds, span["node"], None))
+                continue
+            words, node = span.get("sources"), span.get("node")
+            holds = (
+                [word for word in words if word in set(Source)] if isinstance(words, list) else []
+            )
+            self.gaps.append(
+                Gap(
+                    begin_us,
+                    end_us,
+                    tuple(Source(word) for word in map(str, holds) if word in set(Source)),
+                    node if isinstance(node, str) else None,
+                    None,
+                )
+            )
 
     def _close_gap(self, ended_us: int) -> None:
         if not self.gaps or self.gaps[-1].ended_us is not None:
