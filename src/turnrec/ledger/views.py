@@ -248,9 +248,7 @@ class _Timeline:
                 )
                 continue
             words, node = span.get("sources"), span.get("node")
-            holds = (
-                [word for word in words if word in set(Source)] if isinstance(words, list) else []
-            )
+            holds = words if isinstance(words, list) else []
             self.gaps.append(
                 Gap(
                     begin_us,
