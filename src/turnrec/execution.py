@@ -314,6 +314,7 @@ class Execution:
                 "asked_us": begun.asked_us,
                 "answered_us": begun.answered_us,
                 "offset_us": segment.offset_us,
+                "guard_ms": guard_ms,
                 "monitor_id": begun.monitor.id,
             },
         )
