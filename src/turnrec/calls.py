@@ -306,14 +306,14 @@ class Calls:
         call = job.call
         call.leave_agent()
         back = BACK[None if command is None else command.action]
+        was_recording = call.recorder.is_recording
         if command is not None and back.turn_first:
             await self.execution.carry_out(job, command)
         for one in commands_after_agent(call.bot, call.recorder.state, starts=back.starts):
             await self.execution.carry_out(job, one)
-        met = call.recorder.is_recording
         if command is not None and not back.turn_first:
             await self.execution.carry_out(job, command)
-        if met and call.recorder.is_recording:
+        if was_recording and call.recorder.is_recording:
             # The bot is somebody new, too: a segment is of one company, and can be judged.
             await self.execution.renew(job)
 

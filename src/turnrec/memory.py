@@ -95,6 +95,8 @@ class LedgerMemory:
             if record.uniqueid in known:
                 continue
             history = [one.entry for one in await self._ledger.open_history(record.call_id)]
+            if not history:
+                continue  # it has ended since the list was read
             call = self._call(
                 record.call_id,
                 record.uniqueid or "",

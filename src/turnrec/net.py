@@ -61,7 +61,9 @@ class Net:
         self._flow = flow
         self._clock = clock
         self._bridges = Bridges()
-        self._due: dict[str, int | None] = {}
+        self._due: set[str] = set()
+        self._seen_us: dict[str, int] = {}
+        """When an event first told of a change that hasn't been dealt with."""
         self._heard: set[str] | None = None
         """Whom events told of since a list was asked for; None while none is under way."""
         self._telling: dict[str, asyncio.Task[None]] = {}
@@ -120,8 +122,9 @@ class Net:
             if leg.uniqueid not in heard:
                 self._bridges.entered(bridge_id, leg, kind=kinds.get(bridge_id, ""))
         for call in self._calls.live():
-            self._look_at((call.uniqueid,), seen_us=None)
-            if call.suspects:
+            self._look_at((call.uniqueid,))
+            if call.suspects and call.company:
+                # No turn comes to find out what runs while the caller talks to an agent.
                 self._spawn(self._keep(call))
 
     async def _kinds(self) -> dict[str, str]:
@@ -142,7 +145,14 @@ class Net:
     def _on_event(self, event: AmiEvent) -> None:
         if self._heard is not None:
             self._heard.add(event.get("Uniqueid") or "")
-        self._look_at(self._readers[event.name](event), self._clock())
+        touched = tuple(self._readers[event.name](event))
+        now_us = self._clock()
+        for uniqueid in touched:
+            if self._calls.find(uniqueid) is not None:
+                self._seen_us.setdefault(uniqueid, now_us)
+        if event.name == "Hangup":
+            self._seen_us.pop(event.get("Uniqueid") or "", None)
+        self._look_at(touched)
 
     def _on_lost(self, _error: AmiError) -> None:
         # Who left meanwhile is not known; whoever is still there is found by the next list.
@@ -231,11 +241,11 @@ class Net:
 
     # -------------------------------------------------------------- telling
 
-    def _look_at(self, uniqueids: Iterable[str], seen_us: int | None) -> None:
+    def _look_at(self, uniqueids: Iterable[str]) -> None:
         for uniqueid in uniqueids:
             if self._calls.find(uniqueid) is None:
                 continue
-            self._due.setdefault(uniqueid, seen_us)
+            self._due.add(uniqueid)
             if uniqueid not in self._telling:
                 task = asyncio.create_task(self._tell(uniqueid), name=f"net-{uniqueid}")
                 self._telling[uniqueid] = task
@@ -244,17 +254,17 @@ class Net:
     def _told(self, uniqueid: str, _task: asyncio.Task[None]) -> None:
         self._telling.pop(uniqueid, None)
         if uniqueid in self._due:
-            self._look_at((uniqueid,), self._due[uniqueid])
+            self._look_at((uniqueid,))
 
     async def _tell(self, uniqueid: str) -> None:
         while uniqueid in self._due:
-            seen_us = self._due.pop(uniqueid)
+            self._due.discard(uniqueid)
             try:
-                await self._tell_once(uniqueid, seen_us)
+                await self._tell_once(uniqueid)
             except Exception:
                 logger.exception("a change around a call could not be told; the sweep tells it")
 
-    async def _tell_once(self, uniqueid: str, seen_us: int | None) -> None:
+    async def _tell_once(self, uniqueid: str) -> None:
         for _ in range(_TRIES):
             call = self._calls.find(uniqueid)
             if call is None:
@@ -264,10 +274,12 @@ class Net:
             if {one.uniqueid for one in self._bridges.company(uniqueid)} == {
                 one.uniqueid for one in call.company
             }:
+                self._seen_us.pop(uniqueid, None)
                 return
             path = self._ways.by_ami(call.channel, uniqueid)
             look = partial(self._parties, call)
-            answer = await self._talks.company_changed(path, look, seen_us, _ASKER)
+            seen = partial(self._seen_us.pop, uniqueid, None)
+            answer = await self._talks.company_changed(path, look, seen, _ASKER)
             if answer.status is not Status.FAILCLOSED:
                 return
 

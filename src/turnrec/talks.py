@@ -111,7 +111,7 @@ class Talks:
         self,
         path: Path,
         look: Callable[[], Awaitable[frozenset[Party]]],
-        seen_us: int | None,
+        seen: Callable[[], int | None],
         asker: Asker,
     ) -> Answer:
         """Apply the agent policy to whom the caller hears now, announced or not.
@@ -119,8 +119,8 @@ class Talks:
         Args:
             path: the recorded channel.
             look: whom it hears, asked under the call's lock: what was true before may be past.
-            seen_us: when turnrec heard of the change, where an event told of it. Asterisk's event
-                is 1 to 20 ms old by then.
+            seen: when turnrec first heard of the change, where an event told of it. Asterisk's
+                event is 1 to 20 ms old by then.
             asker: who tells.
 
         Somebody who leaves changes nothing: the next may come before turnrec could know. What an
@@ -129,7 +129,7 @@ class Talks:
 
         async def work(job: Job) -> None:
             call = job.call
-            now = await look()
+            now, seen_us = await look(), seen()
             before, call.company = call.company, now
             left, came = before - now, now - before
             if left:

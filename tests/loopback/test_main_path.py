@@ -564,7 +564,7 @@ async def test_a_company_that_could_not_be_dealt_with_is_told_again(tmp_path: Pa
 
     async with House.open(tmp_path) as house:  # AMI is down
         await house.hear("greeting", bot="private")
-        answer = await house.talks.company_changed(house.by_ami, look, None, OPERATOR)
+        answer = await house.talks.company_changed(house.by_ami, look, lambda: None, OPERATOR)
         assert answer.status is Status.FAILCLOSED
         assert house.call.company == frozenset()
 

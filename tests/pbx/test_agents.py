@@ -140,7 +140,7 @@ async def test_an_agent_whose_talk_is_not_to_be_recorded_is_in_no_file(
 ) -> None:
     async for here, call, found in talk(asterisk, tmp_path, dialled("kyc", "off"), 2):
         assert leaked(here, found) == [], call
-        assert seconds(here, found, BOT_HZ) == pytest.approx(2 * BOT_S, abs=0.1), call
+        assert seconds(here, found, BOT_HZ) == pytest.approx(2 * BOT_S, abs=0.3), call
         assert [one.status for one in found] == ["done", "done"], call
 
 
@@ -150,7 +150,7 @@ async def test_an_agent_whose_talk_is_to_be_recorded_is_in_the_one_file(
     async for here, call, found in talk(asterisk, tmp_path, dialled("kyc", "on"), 1):
         # The settling time of a new party is not recorded (test_talks.py judges the rest of it).
         assert seconds(here, found, AGENT_HZ) >= TALK_S * 0.75, call
-        assert seconds(here, found, BOT_HZ) == pytest.approx(2 * BOT_S, abs=0.1), call
+        assert seconds(here, found, BOT_HZ) == pytest.approx(2 * BOT_S, abs=0.3), call
 
 
 async def test_never_is_lifted_by_no_override(asterisk_22: Installation, tmp_path: Path) -> None:
@@ -163,4 +163,4 @@ async def test_off_with_pause_keeps_one_recording(
 ) -> None:
     async for here, call, found in talk(asterisk_22, tmp_path, dialled("kept", "off"), 1):
         assert leaked(here, found) == [], call
-        assert seconds(here, found, BOT_HZ) == pytest.approx(2 * BOT_S, abs=0.1), call
+        assert seconds(here, found, BOT_HZ) == pytest.approx(2 * BOT_S, abs=0.3), call

@@ -74,7 +74,7 @@ async def test_flush_says_why_it_cannot_and_the_entries_stay(ledger: Ledger, fil
 
 
 async def test_flush_on_an_idle_ledger_returns(ledger: Ledger) -> None:
-    await ledger.flush(timeout_s=0.5)
+    await ledger.flush(timeout_s=60)
 
 
 @pytest.mark.parametrize("statement", ["BEGIN", "INSERT INTO entries", "INSERT INTO calls"])

@@ -27,7 +27,7 @@ from turnrec.pbx.phone.sources import TONE_AMPLITUDE, Clip, Source
 from turnrec.pbx.phone.watch import Watch
 
 # What a wait allows beyond the time that the thing itself takes.
-GRACE_S = 5.0
+GRACE_S = 30.0
 
 
 class CallState(Enum):
