@@ -404,9 +404,9 @@ async def test_one_touch_recording_by_an_agent_does_not_end_ours(
 
 
 async def test_a_talk_in_which_one_side_is_never_heard_is_flagged(
-    asterisk: Installation, tmp_path: Path
+    asterisk_22: Installation, tmp_path: Path
 ) -> None:
-    async with house(asterisk, tmp_path, []) as here:
+    async with house(asterisk_22, tmp_path, []) as here:
         async with talk(here, "meet-leg_d-kyc-on-open-1") as one:
             # He said something until now: only the next segment is without him.
             one.leg.source = Silence()
