@@ -22,7 +22,7 @@ from turnrec.ledger.errors import LedgerError
 from turnrec.ledger.keys import SigningKey
 from turnrec.ledger.store import Ledger
 from turnrec.recordings.closer import Closer
-from turnrec.recordings.manifest import (
+from turnrec.recordings.manifest_file import (
     ManifestMissingError,
     ManifestNotWrittenError,
     read_manifest,

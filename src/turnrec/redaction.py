@@ -14,12 +14,13 @@ from turnrec.core.entry import JSON
 from turnrec.core.policy import PauseMethod
 from turnrec.core.timeline import Layout, Span
 from turnrec.ledger.views import RecordingRecord
+from turnrec.recordings.disk import day_of
 from turnrec.recordings.export import Source, map_path, offset_map, source_from, write_map
-from turnrec.recordings.manifest import write_manifest
+from turnrec.recordings.manifest_file import write_manifest
 from turnrec.recordings.manifest_history import Numbered
 from turnrec.recordings.manifest_make import Circumstances, make_manifest
 from turnrec.recordings.redact import redact
-from turnrec.recordings.removing import day_of, remove
+from turnrec.recordings.removing import remove
 from turnrec.recordings.sound import SoundFormat
 from turnrec.recordings.spans import span_to_json
 from turnrec.recordings.stereo import stereo_path

@@ -15,7 +15,8 @@ from tests.pbx.tones import OPEN_CALLER_HZ, read_wav
 from turnrec.ledger.keys import PublicKey, make_key
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone
-from turnrec.recordings.manifest import GapSpan, Manifest, SegmentSpan, read_manifest
+from turnrec.recordings.manifest import GapSpan, Manifest, SegmentSpan
+from turnrec.recordings.manifest_file import read_manifest
 from turnrec.verify.cli import as_page
 from turnrec.verify.findings import Status
 from turnrec.verify.run import Evidence, verify

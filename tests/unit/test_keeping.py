@@ -30,7 +30,7 @@ from turnrec.ledger.store import Ledger
 from turnrec.ledger.views import RecordingStatus
 from turnrec.notes import Notes
 from turnrec.recordings.closer import Closer
-from turnrec.recordings.manifest import read_manifest
+from turnrec.recordings.manifest_file import read_manifest
 from turnrec.recordings.redact import Stretch
 from turnrec.recordings.sound import SoundChangedError, SoundUnreadableError
 from turnrec.recordings.sound import hash_file as sha256

@@ -14,7 +14,7 @@ from turnrec.core.entry import EntryKind
 from turnrec.ledger import Ledger
 from turnrec.proof import ProvingCloser
 from turnrec.recordings.closer import Closer
-from turnrec.recordings.manifest import read_manifest
+from turnrec.recordings.manifest_file import read_manifest
 
 
 class House:

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from turnrec.core.call import ClosedRecording, FinishedRecording
 from turnrec.core.entry import JSON
 from turnrec.core.timeline import TimelineError
+from turnrec.recordings.disk import day_of
 from turnrec.recordings.join import Joined, JoinPlan, discard_parts, join
 from turnrec.recordings.sides import discard_sides, silent_sides
 from turnrec.recordings.spans import span_to_json
@@ -138,8 +138,7 @@ class Closer:
         discard_sides(self._spool, (part.name for part in joined.parts))
 
     def _target(self, recording: FinishedRecording) -> Path:
-        day = datetime.fromtimestamp(recording.opened_us / 1_000_000, UTC).date().isoformat()
-        return self._folder / day / f"{recording.id}.wav"
+        return self._folder / day_of(recording.opened_us) / f"{recording.id}.wav"
 
     def _detail(
         self, recording: FinishedRecording, joined: Joined, *, whole: bool

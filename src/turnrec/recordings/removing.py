@@ -7,14 +7,14 @@ journaling file systems, snapshots and flash that would promise more than it doe
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from turnrec.recordings.disk import day_of, sync_folder
 from turnrec.recordings.join import RECORDING_ID, UnsafeNameError
 from turnrec.recordings.sound import SoundUnreadableError, hash_file
 
@@ -29,11 +29,6 @@ class Doomed:
     bytes: int
     sha256: str | None
     """None: it could not be read."""
-
-
-def day_of(opened_us: int) -> str:
-    """The folder, below the recordings' own, of a recording that was opened then."""
-    return datetime.fromtimestamp(opened_us / 1_000_000, UTC).date().isoformat()
 
 
 def files_of(
@@ -85,12 +80,6 @@ def remove(paths: Sequence[Path]) -> tuple[Path, ...]:
         except OSError:
             left.append(path)
     for folder in {path.parent for path in paths}:
-        try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            sync_folder(folder)
     return tuple(left)

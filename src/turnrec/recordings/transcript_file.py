@@ -15,7 +15,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -31,6 +30,7 @@ from turnrec.core.transcript import (
     gate,
     stretches_without_cuts,
 )
+from turnrec.recordings.disk import day_of, sync_folder
 from turnrec.recordings.spans import SpanMapError, layout_from_json, span_to_json
 from turnrec.recordings.wav_writer import RecordingError
 
@@ -177,8 +177,7 @@ class TranscriptFiles:
 
 def transcript_path(folder: Path, recording_id: str, opened_us: int) -> Path:
     """Where a recording's transcript lies in the recordings' folder, if it has one."""
-    day = datetime.fromtimestamp(opened_us / 1_000_000, UTC).date().isoformat()
-    return folder / day / f"{recording_id}{SUFFIX}"
+    return folder / day_of(opened_us) / f"{recording_id}{SUFFIX}"
 
 
 def redact_transcript(
@@ -235,11 +234,7 @@ def _replace(path: Path, transcript: Transcript) -> None:
             file.flush()
             os.fsync(descriptor)
         new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             new.unlink()

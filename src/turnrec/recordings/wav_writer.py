@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from turnrec.core.errors import TurnrecError
+from turnrec.recordings.disk import sync_folder
 from turnrec.recordings.wav import BLOCK_FRAMES, PCM, SAMPLE_BYTES, Samples
 
 HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -125,7 +126,7 @@ class WavWriter:
             except OSError:
                 self._rename()
             try:
-                _sync_folder(self.target.parent)
+                sync_folder(self.target.parent)
             except OSError:
                 self.target.unlink()
                 raise
@@ -184,11 +185,3 @@ class WavWriter:
             raise RecordingExistsError(self.target) from error
         except OSError as error:
             raise RecordingNotWrittenError(self.target, str(error.strerror)) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

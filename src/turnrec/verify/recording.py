@@ -9,13 +9,11 @@ from typing import Any, Final
 
 from turnrec.core.entry import EntryKind
 from turnrec.core.policy import PauseMethod
-from turnrec.recordings.manifest import (
-    GapSpan,
-    Manifest,
+from turnrec.recordings.manifest import GapSpan, Manifest, SegmentSpan
+from turnrec.recordings.manifest_file import (
     ManifestError,
     ManifestMissingError,
     ManifestVersionError,
-    SegmentSpan,
     read_manifest,
 )
 from turnrec.recordings.manifest_history import History, Numbered, read_history

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.verify.house import House, build, build_now
-from turnrec.recordings.manifest import (
-    Instant,
+from turnrec.recordings.manifest import Instant, json_schema
+from turnrec.recordings.manifest_file import (
     ManifestNotWrittenError,
     ManifestUnreadableError,
-    json_schema,
     read_manifest,
     to_bytes,
     write_manifest,

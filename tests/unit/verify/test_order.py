@@ -12,7 +12,8 @@ from tests.unit.verify.house import RECORDING, House, build_now
 from turnrec.core.entry import Entry, EntryKind
 from turnrec.core.policy import Action, PauseMethod
 from turnrec.ledger.offline import OfflineLedger
-from turnrec.recordings.manifest import Manifest, SegmentSpan, read_manifest
+from turnrec.recordings.manifest import Manifest, SegmentSpan
+from turnrec.recordings.manifest_file import read_manifest
 from turnrec.recordings.manifest_history import Numbered, read_history
 from turnrec.recordings.manifest_make import describe_spans
 from turnrec.verify.audio import check_spans
