@@ -7,7 +7,7 @@
     path        core, spelling  ports, answer, notes, execution, calls, talks: the main path;
                                 recognisers, transcripts: who else hears the call
     daemon      core, asterisk  net, others, meddling, limits: what happens without being asked,
-                and path        and what is asked of the main path because of it
+                path, periodic  and what is asked of the main path because of it
     web         core, path      what HTTP asks of the main path
     panic       core, asterisk  stops every monitor without the server's help
     describe    core, ledger    the JSON shape of calls and recordings
@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "ledger": {"core", "ledger"},
     "recordings": {"core", "recordings"},
     "path": {"core", "path", "spelling"},
-    "daemon": {"core", "asterisk", "path", "daemon"},
+    "daemon": {"core", "asterisk", "path", "daemon", "periodic"},
     "web": {"core", "path", "web"},
     "panic": {"core", "asterisk"},
     "describe": {"core", "ledger"},
@@ -64,7 +64,7 @@ MAY_IMPORT = {
 
 
 def layer_of(name: str) -> str:
-    """Where `turnrec.<name>` belongs; `spelling` is a word of the rest with a place of its own."""
+    """Where `turnrec.<name>` belongs; `spelling` and `periodic` are the rest's, with a place."""
     if name in MAY_IMPORT:
         return name
     if name in PATH:

@@ -6,7 +6,6 @@ An agent's talk that may not be recorded is no pause that somebody forgot: it is
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -18,8 +17,7 @@ from turnrec.core.errors import PauseTooLongError
 from turnrec.core.policy import Action, MaxPauseAction
 from turnrec.core.recorder import Command, Source
 from turnrec.notes import Job
-
-logger = logging.getLogger(__name__)
+from turnrec.periodic import Periodic
 
 _ASKER = Asker(Origin.SERVER, "turnrec:max_pause_s")
 _LOOK_EVERY_S: Final = 0.5
@@ -44,17 +42,20 @@ class Limits:
         self._calls = calls
         self._ways = ways
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._looks = Periodic(
+            self.look,
+            _LOOK_EVERY_S,
+            name="limits",
+            complaint="a look at the pauses failed; the next one comes",
+        )
 
     def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.create_task(self._watch(), name="limits")
+        self._looks.start()
 
     async def close(self) -> None:
         """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._looks.close()
 
     async def look(self) -> None:
         """Deal with every pause that has become too long since the last look."""
@@ -84,11 +85,3 @@ class Limits:
 
         path = self._ways.by_ami(call.channel, call.uniqueid)
         await self._calls.ask(path, _ASKER, work)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("a look at the pauses failed; the next one comes")

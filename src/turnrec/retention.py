@@ -19,6 +19,7 @@ from turnrec.core.entry import Origin
 from turnrec.core.errors import TurnrecError
 from turnrec.core.policy import Bot
 from turnrec.keeping import Asked, Keeper
+from turnrec.periodic import Periodic
 from turnrec.ports import FlowSource
 
 logger = logging.getLogger(__name__)
@@ -48,20 +49,20 @@ class Retention:
         self._flow = flow
         self._clock = clock
         self._wall_clock = wall_clock
-        self._interval_s = interval_s
-        self._task: asyncio.Task[None] | None = None
+        self._sweeps = Periodic(
+            self.sweep,
+            interval_s,
+            name="retention",
+            complaint="recordings could not be looked over; the next look comes",
+        )
 
     def start(self) -> None:
         """Look over them now and then, the first time after one interval: clocks need theirs."""
-        self._task = asyncio.create_task(self._run(), name="retention")
+        self._sweeps.start()
 
     async def close(self) -> None:
         """Stop looking. A deletion under way is left to the next process, by its tombstone."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._sweeps.close()
 
     async def sweep(self) -> int:
         """Delete what is due; return how many recordings that were."""
@@ -71,14 +72,6 @@ class Retention:
             if bot.keep_days:
                 deleted += await self._expire(bot)
         return deleted
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval_s)
-            try:
-                await self.sweep()
-            except Exception:
-                logger.exception("recordings could not be looked over; the next look comes")
 
     async def _expire(self, bot: Bot) -> int:
         # A process's own clock never moves, the system's may be put right: what is due is due by

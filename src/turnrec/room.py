@@ -7,12 +7,13 @@ the calls. The room kept free is what running recordings and their joining still
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
+
+from turnrec.periodic import Periodic
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +52,14 @@ class Room:
         self._folders = tuple(dict.fromkeys(folders))
         self._min_free_bytes = min_free_mb * _MB
         self._alarm = alarm
-        self._interval_s = interval_s
         self._measure = measure
         self._lack: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._looks = Periodic(
+            self.look,
+            interval_s,
+            name="room on the disks",
+            complaint="the room on the disks could not be looked at; the next look comes",
+        )
 
     def lack(self) -> str | None:
         """Why nothing new may be recorded, in a sentence; None while there is room."""
@@ -65,15 +70,11 @@ class Room:
         if not self._min_free_bytes:
             return
         await self.look()
-        self._task = asyncio.create_task(self._run(), name="room on the disks")
+        self._looks.start()
 
     async def close(self) -> None:
         """Stop looking."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await self._looks.close()
 
     async def look(self) -> None:
         """Measure the disks now. In a thread: one that hangs must not stop the calls."""
@@ -97,8 +98,3 @@ class Room:
             f"{free // _MB} MB are free in {folder},"
             f" recordings begin from {round(least_bytes / _MB)} MB on (min_free_mb)"
         )
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval_s)
-            await self.look()

@@ -19,6 +19,7 @@ from turnrec.core.entry import Origin
 from turnrec.core.errors import TurnrecError
 from turnrec.memory import LedgerMemory
 from turnrec.net import Net
+from turnrec.periodic import Periodic
 
 logger = logging.getLogger(__name__)
 
@@ -44,21 +45,20 @@ class Watch:
         self._ami = ami
         self._memory = memory
         self._net = net
-        self._interval_s = interval_s
-        self._sweeper: asyncio.Task[None] | None = None
+        self._sweeps = Periodic(
+            self._sweep, interval_s, name="sweep", complaint="a sweep failed; the next one comes"
+        )
         self._reconciling = asyncio.Lock()
 
     def start(self) -> None:
         """Listen to AMI and begin to sweep."""
         self._ami.subscribe("Hangup", handler=self._on_hangup)
         self._ami.on_ready(self._on_ready)
-        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeps.start()
 
     async def close(self) -> None:
         """Stop sweeping. The AMI client is closed by its owner."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})
+        await self._sweeps.close()
 
     async def reconcile(self, origin: Origin) -> None:
         """End the calls whose channels are gone, take up those of an earlier process.
@@ -109,11 +109,7 @@ class Watch:
         await self.reconcile(Origin.AMI)
 
     async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval_s)
-            try:
-                await self.reconcile(Origin.SWEEP)
-            except AmiError as error:
-                logger.warning("no sweep: %s", error)
-            except Exception:
-                logger.exception("a sweep failed; the next one comes")
+        try:
+            await self.reconcile(Origin.SWEEP)
+        except AmiError as error:
+            logger.warning("no sweep: %s", error)

@@ -141,14 +141,14 @@ class House:
         places = (self.folder, self.spool)
         return sorted(path.name for place in places for path in place.rglob("*") if path.is_file())
 
-    def retention(self, **keep_days: int) -> Retention:
+    def retention(self, *, interval_s: float = 3600, **keep_days: int) -> Retention:
         bots = {name: Bot(name, keep_days=days) for name, days in keep_days.items()}
         self.flow = Flow(MappingProxyType(bots))
         return Retention(
             self.keeper,
             self,
             lambda: self.now_us,
-            interval_s=3600,
+            interval_s=interval_s,
             wall_clock=lambda: self.now_us,
         )
 
@@ -385,8 +385,7 @@ async def test_a_clock_that_was_ahead_deletes_nothing_once_it_is_put_right(house
 
 async def test_it_looks_by_itself(house: House) -> None:
     await house.record("R1", age_days=50)
-    retention = house.retention(kyc=30)
-    retention._interval_s = 0.01
+    retention = house.retention(interval_s=0.01, kyc=30)
     retention.start()
     async with asyncio.timeout(30):
         while await house.status("R1") is not RecordingStatus.DELETED:  # noqa: ASYNC110 - a ledger's
