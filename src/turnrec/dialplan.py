@@ -116,11 +116,12 @@ class Door:
         That channel needs the right: its variable TURNREC_RIGHTS names the actions, `pause:resume`,
         and is set where the operator configures the endpoint (set_var), out of a caller's reach.
         """
-        given = session.environment.argument
-        word = given(2)
+        environment = session.environment
+        given, word = environment.argument, environment.argument(2)
+        asker = Asker(Origin.AGI, f"agent:{environment.channel}")
         try:
             # Whom he talks to now; who first called him is only what his channel inherited.
-            call = self._recorded_beside(session.environment.uniqueid) or self._calls.find(given(1))
+            call = self._recorded_beside(environment.uniqueid) or self._calls.find(given(1))
             if call is None:
                 raise UnknownCallError(given(1)[:64])
             if word not in (await session.expand("${TURNREC_RIGHTS}")).split(":"):
@@ -128,13 +129,12 @@ class Door:
             if word not in _ACTIONS and word != _LIFT:
                 raise UnknownActionError(word[:16])
         except TurnrecError as error:
-            actor = f"agent:{session.environment.channel}"
-            uniqueid = session.environment.uniqueid
-            self._calls.notes.refused_at_the_door(error, uniqueid, Origin.AGI, actor)
+            self._calls.notes.refused_at_the_door(
+                error, environment.uniqueid, asker.origin, asker.actor
+            )
             await _say(session, Answer(Status.of(error), error))
             return
         path = self._ways.by_ami(call.channel, call.uniqueid)
-        asker = Asker(Origin.AGI, f"agent:{session.environment.channel}")
         answer = (
             await self._talks.lift(path, asker)
             if word == _LIFT

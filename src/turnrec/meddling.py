@@ -74,9 +74,7 @@ class Meddling:
             if muted:
                 self._enter(job, "ours was muted", "left")
             elif not call.recorder.is_recording:
-                channel = self._ways.channel(call.channel, call.uniqueid)
-                by_id = monitor.id if self._ways.mutes_by_id else None
-                await channel.mute(by_id, muted=True)
+                call.monitor = (await job.driver.end(monitor)).monitor
                 self._enter(job, "ours was unmuted", "muted again")
             else:
                 return

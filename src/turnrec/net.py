@@ -135,10 +135,7 @@ class Net:
 
     def recorded_beside(self, uniqueid: str) -> Call | None:
         """The live call whose caller hears this channel: whom an agent talks to."""
-        for call in self._calls.live():
-            if any(party.uniqueid == uniqueid for party in call.company):
-                return call
-        return None
+        return next((call for call in self._calls.live() if call.hears(uniqueid)), None)
 
     # -------------------------------------------------------------- events
 
@@ -225,10 +222,7 @@ class Net:
 
     def _with_channel(self, uniqueid: str) -> list[Call]:
         return [
-            call
-            for call in self._calls.live()
-            if call.uniqueid == uniqueid
-            or any(party.uniqueid == uniqueid for party in call.company)
+            call for call in self._calls.live() if call.uniqueid == uniqueid or call.hears(uniqueid)
         ]
 
     async def _keep(self, call: Call) -> None:
@@ -269,11 +263,12 @@ class Net:
             call = self._calls.find(uniqueid)
             if call is None:
                 return
-            if self._is_moving(call):
+            legs = self._bridges.company(uniqueid)
+            if any(leg.is_local for leg in legs):
+                # Half of a Local channel stands in for somebody: usually for a moment only.
                 await asyncio.sleep(_MOVES_S)
-            if {one.uniqueid for one in self._bridges.company(uniqueid)} == {
-                one.uniqueid for one in call.company
-            }:
+                legs = self._bridges.company(uniqueid)
+            if {leg.uniqueid for leg in legs} == {party.uniqueid for party in call.company}:
                 self._seen_us.pop(uniqueid, None)
                 return
             path = self._ways.by_ami(call.channel, uniqueid)
@@ -282,10 +277,6 @@ class Net:
             answer = await self._talks.company_changed(path, look, seen, _ASKER)
             if answer.status is not Status.FAILCLOSED:
                 return
-
-    def _is_moving(self, call: Call) -> bool:
-        """Whether half of a Local channel stands in for somebody: usually for a moment only."""
-        return any(leg.is_local for leg in self._bridges.company(call.uniqueid))
 
     async def _parties(self, call: Call) -> frozenset[Party]:
         known = {party.uniqueid: party for party in call.company}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from turnrec.asterisk.ami_errors import AmiRefusedError
 from turnrec.asterisk.channel import AmiChannel
 from turnrec.asterisk.paths import Ways
 from turnrec.asterisk.tally import Deed
@@ -72,7 +71,7 @@ class OtherRecorders:
         call = job.call
         try:
             done = await self._do_hush(call, channel)
-        except (TurnrecError, AmiRefusedError) as error:
+        except TurnrecError as error:
             failed = OthersRecordError(f"a recorder that isn't ours goes on: {error}")
             self._enter(job, channel, strangers, "not hushed", failed.id)
             self._notes.alarm(call, failed.id, str(failed))
@@ -105,7 +104,7 @@ class OtherRecorders:
             return
         try:
             await channel.mute(None, muted=False)
-        except (TurnrecError, AmiRefusedError) as error:
+        except TurnrecError as error:
             logger.warning("a recorder that isn't ours stays muted: %s", error)
             return
         self._enter(job, channel, hushed.recorders, "unmuted")

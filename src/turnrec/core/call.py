@@ -265,6 +265,10 @@ class Call:
             self.recording.talk_parts.add(part)
         return talks or self.bot.dual_channel is DualChannel.ON
 
+    def hears(self, uniqueid: str) -> bool:
+        """Whether this channel is one of the caller's company."""
+        return any(party.uniqueid == uniqueid for party in self.company)
+
     def leave_agent(self) -> None:
         """Forget the transfer: the caller is back with the bot."""
         self.agent_override = None
