@@ -5,17 +5,18 @@ Everything here blocks on disks. What isn't complete is taken away again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from turnrec.core.call import ClosedRecording, FinishedRecording
-from turnrec.core.entry import JSON
+from turnrec.core.entry import JSON, EntryKind
 from turnrec.core.policy import PauseMethod
 from turnrec.core.timeline import Layout, Span
 from turnrec.ledger.views import RecordingRecord
 from turnrec.recordings.disk import day_of
 from turnrec.recordings.export import Source, map_path, offset_map, source_from, write_map
+from turnrec.recordings.manifest import Redacts
 from turnrec.recordings.manifest_file import write_manifest
 from turnrec.recordings.manifest_history import Numbered
 from turnrec.recordings.manifest_make import Circumstances, make_manifest
@@ -86,12 +87,38 @@ def make_redacted(
         path = target.with_suffix(".json")
         made.append(path)
         finished = _finished(record, layout, detail, new_id)
-        manifest = make_manifest(finished, ClosedRecording(True, detail), target, entries, around)
+        manifest = make_manifest(
+            finished,
+            ClosedRecording(True, detail),
+            target,
+            entries,
+            around,
+            redacts=Redacts(recording=record.recording_id, sha256=old.sha256),
+            origin=origin_of(record.recording_id, entries),
+        )
         return detail | {"manifest": path.name, "manifest_sha256": write_manifest(path, manifest)}
     except BaseException:
         # The id is new: whatever lies under it is of this attempt.
         remove(made)
         raise
+
+
+def origin_of(recording_id: str, entries: Iterable[Numbered]) -> str:
+    """The recording whose monitors made the sound: the first of those that were redacted in turn.
+
+    Args:
+        recording_id: one of them.
+        entries: the call's.
+    """
+    closed = EntryKind.RECORDING_CLOSED
+    redacts = {
+        one.entry.recording_id: one.entry.detail.get("redacts")
+        for one in entries
+        if one.entry.kind is closed
+    }
+    while isinstance(older := redacts.pop(recording_id, None), str):
+        recording_id = older
+    return recording_id
 
 
 def _told(cuts: Sequence[Span], layout: Layout, record: RecordingRecord) -> list[str]:

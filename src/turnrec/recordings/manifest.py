@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from turnrec.core.entry import Origin
 from turnrec.core.parties import PartyClass
@@ -38,6 +45,7 @@ Count: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Number: TypeAlias = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=4096)]
+RecordingId: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
 class _Block(BaseModel):
@@ -164,6 +172,14 @@ class ShortfallSpan(_Stretch):
     part: Name
 
 
+class RedactedSpan(_Stretch):
+    """What was recorded, and cut out of a copy afterwards: digital silence."""
+
+    kind: Literal["redacted"] = "redacted"
+    segment: Number
+    part: Name
+
+
 class GapSpan(_Stretch):
     """What was not recorded. Without sources it is a seam: one monitor had ended, or none had
     begun, and the next did not write yet."""
@@ -185,7 +201,9 @@ class GapSpan(_Stretch):
     actions: tuple[ActionRecord, ...]
 
 
-Span: TypeAlias = Annotated[SegmentSpan | ShortfallSpan | GapSpan, Field(discriminator="kind")]
+Span: TypeAlias = Annotated[
+    SegmentSpan | ShortfallSpan | RedactedSpan | GapSpan, Field(discriminator="kind")
+]
 
 
 class Made(_Block):
@@ -198,7 +216,7 @@ class Made(_Block):
 class RecordingFacts(_Block):
     """The recording as a whole."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    id: RecordingId
     status: Literal["done", "failed"]
     opened: Instant
     closed: Instant
@@ -232,6 +250,24 @@ class Audio(_Block):
     channels: Annotated[int, Field(ge=1, le=2)]
     samples: Count
     """Per channel."""
+
+
+class StereoFacts(_Block):
+    """The two-channel file beside the joined one: the caller left, everybody else right. Laid out
+    like the mix, and at every sample the two, added and saturated, are the mix."""
+
+    file: Name
+    """Its name; it lies beside the manifest."""
+    sha256: Sha256
+    """Of the whole file, header included."""
+
+
+class Redacts(_Block):
+    """The recording that this one is a copy of, with stretches cut out."""
+
+    recording: RecordingId
+    sha256: Sha256
+    """Of that recording's joined file."""
 
 
 class PartFacts(_Block):
@@ -312,6 +348,10 @@ class Manifest(_Block):
     call: CallFacts
     audio: Audio | None
     """null: nothing audible was recorded, and there is no file."""
+    stereo: StereoFacts | None = None
+    """Left out where there is none."""
+    redacts: Redacts | None = None
+    """Left out where nothing was cut out: the recording is as it was joined."""
     spans: tuple[Span, ...]
     """The recording from its beginning to its end, without hole or overlap."""
     parts: tuple[PartFacts, ...]
@@ -320,6 +360,15 @@ class Manifest(_Block):
     windows: tuple[Window, ...]
     other_recorders: tuple[OtherRecorder, ...]
     ledger: LedgerFacts
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = usual(self)
+        return {
+            name: value
+            for name, value in said.items()
+            if value is not None or name not in ("stereo", "redacts")
+        }
 
 
 def json_schema() -> str:

@@ -26,8 +26,11 @@ from turnrec.recordings.manifest import (
     OneSided,
     PartFacts,
     RecordingFacts,
+    RedactedSpan,
+    Redacts,
     SegmentSpan,
     ShortfallSpan,
+    StereoFacts,
 )
 from turnrec.recordings.manifest_history import History, Numbered, read_history
 from turnrec.recordings.wav import PCM, SAMPLE_BYTES, PartError, read_part
@@ -54,6 +57,9 @@ def make_manifest(
     file: Path | None,
     entries: Sequence[Numbered],
     around: Circumstances,
+    *,
+    redacts: Redacts | None = None,
+    origin: str | None = None,
 ) -> Manifest:
     """Make a manifest. It blocks on the disk.
 
@@ -63,13 +69,15 @@ def make_manifest(
         file: the joined file; None without one.
         entries: the call's entries, in the order of the chain, up to the head in `around`.
         around: the rest.
+        redacts: which recording it is a copy of, with stretches cut out.
+        origin: the recording whose monitors it was made of, where that is another.
 
     Raises:
         PartError: the joined file can't be read, or isn't the one that was joined.
         ValueError: `closed.detail` is not what the joining says.
     """
     detail: Mapping[str, Any] = closed.detail
-    history = read_history(entries, finished.id)
+    history = read_history(entries, origin or finished.id)
     sounds = Sounds.of(file, detail.get("spans", ()), detail.get("parts", ()))
     return Manifest(
         made=Made(at=Instant.at(around.made_us), by=around.made_by),
@@ -85,6 +93,8 @@ def make_manifest(
         ),
         call=_call(finished, [one.entry for one in entries]),
         audio=None if file is None else _audio(file, detail),
+        stereo=stereo_facts(detail),
+        redacts=redacts,
         spans=tuple(describe_spans(detail.get("spans", ()), history, sounds.of_segments)),
         parts=tuple(
             PartFacts(
@@ -133,12 +143,24 @@ def _audio(file: Path, detail: Mapping[str, Any]) -> Audio:
     )
 
 
+def stereo_facts(detail: Mapping[str, Any]) -> StereoFacts | None:
+    """What RECORDING_CLOSED says of the two-channel file; None where there is none.
+
+    Raises:
+        ValueError: it is not what joining says.
+    """
+    stereo = detail.get("stereo")
+    if not isinstance(stereo, Mapping) or stereo.get("file") is None:
+        return None
+    return StereoFacts(file=Path(str(stereo["file"])).name, sha256=str(stereo.get("sha256")))
+
+
 # ------------------------------------------------------------------ spans
 
 
 def describe_spans(
     spans: Iterable[Mapping[str, Any]], history: History, sounds: Mapping[int, str]
-) -> list[SegmentSpan | ShortfallSpan | GapSpan]:
+) -> list[SegmentSpan | ShortfallSpan | RedactedSpan | GapSpan]:
     """Say of each span, as joining has placed it, what the ledger knows of it.
 
     Args:
@@ -147,7 +169,7 @@ def describe_spans(
         sounds: the hash of each segment's sound in the file, by its first sample.
     """
     listed = list(spans)
-    described: list[SegmentSpan | ShortfallSpan | GapSpan] = []
+    described: list[SegmentSpan | ShortfallSpan | RedactedSpan | GapSpan] = []
     before: int | None = None
     for index, span in enumerate(listed):
         placed: dict[str, Any] = {
@@ -165,6 +187,9 @@ def describe_spans(
         life = history.life(before) if before is not None else None
         if span["kind"] == "shortfall":
             described.append(ShortfallSpan(**placed, segment=before, part=span["part"]))
+            continue
+        if span["kind"] == "redacted":
+            described.append(RedactedSpan(**placed, segment=before, part=span["part"]))
             continue
         described.append(
             SegmentSpan(

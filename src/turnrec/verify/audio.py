@@ -18,6 +18,7 @@ from turnrec.recordings.manifest import (
     GapSpan,
     Manifest,
     PartFacts,
+    RedactedSpan,
     SegmentSpan,
     ShortfallSpan,
 )
@@ -39,7 +40,7 @@ _PLACES: Final[dict[type[PartError], str]] = {
     PartForeignError: "audio-foreign",
     PartUnreadableError: "audio-unreadable",
 }
-Stretch = SegmentSpan | ShortfallSpan | GapSpan
+Stretch = SegmentSpan | ShortfallSpan | RedactedSpan | GapSpan
 
 
 def check_audio(report: Report, manifest: Manifest, folder: Path, parts_dir: Path | None) -> None:
