@@ -22,11 +22,14 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 
 from turnrec.ledger.errors import LedgerForeignError, LedgerVersionError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""1: the kinds of entries of the main path. 2: more kinds, in the same tables. A turnrec that knows
+fewer kinds than a ledger may hold must not read it: it would leave out what it doesn't know."""
 
 metadata: Final = MetaData()
 
@@ -180,3 +183,6 @@ def migrate(connection: Connection, where: str) -> None:
     found = connection.execute(select(ledger_version.c.version)).scalar_one()
     if found > SCHEMA_VERSION:
         raise LedgerVersionError(where, found, SCHEMA_VERSION)
+    if found < SCHEMA_VERSION:
+        # The tables are the same; no entry is touched, and their chain goes on.
+        connection.execute(update(ledger_version).values(version=SCHEMA_VERSION))

@@ -25,6 +25,7 @@ from turnrec.ledger import (
     LedgerReader,
     LedgerVersionError,
 )
+from turnrec.ledger.schema import SCHEMA_VERSION
 
 HOLD = """
 import sys
@@ -140,6 +141,26 @@ async def test_a_newer_ledger_is_refused(file: Path) -> None:
 
     with pytest.raises(LedgerVersionError, match=r"has version 99.*upgrade turnrec"):
         Ledger.open(url_of(file))
+
+
+async def test_an_older_ledger_is_raised_to_this_version_and_its_entries_stay(file: Path) -> None:
+    first = Ledger.open(url_of(file))
+    first.append(entry(at_us=1))
+    await first.close()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE ledger_version SET version = 1")
+        before = connection.execute("SELECT * FROM entries").fetchall()
+    second = Ledger.open(url_of(file))
+    second.append(entry(at_us=2))
+    await second.flush()
+    assert (await second.verify_chain()).intact
+    await second.close()
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT version FROM ledger_version").fetchall() == [
+            (SCHEMA_VERSION,)
+        ]
+        assert connection.execute("SELECT * FROM entries WHERE seq = 1").fetchall() == before
+    assert SCHEMA_VERSION > 1
 
 
 def test_somebody_elses_database_is_left_alone(file: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from tests.unit.ledger.helpers import entry
+from turnrec.core.entry import EntryKind
 from turnrec.ledger import Ledger
 from turnrec.ledger.schema import SCHEMA_VERSION, metadata
 
@@ -60,3 +61,20 @@ def test_the_tables_are_portable(table: object) -> None:
     ddl = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[arg-type, no-untyped-call]
 
     assert " INTEGER" not in ddl or "ledger_version" in ddl
+
+
+KINDS_SINCE = {
+    1: "server_started server_stopped call_started turn_begun action_asked action_done"
+    " action_refused action_failed recording_opened segment_began segment_ended recording_closed"
+    " monitor_lost call_ended alarm entry_lost",
+    2: "agent_announced party_came party_left window_measured other_recorder redacted legal_hold"
+    " hold_released deleted recorder_changed recording_stopped transcription_halted"
+    " transcription_resumed",
+}
+"""What each version's turnrec can read. A released version's line never changes."""
+
+
+def test_a_kind_of_entry_that_no_version_knows_needs_a_new_one() -> None:
+    known = {kind for kinds in KINDS_SINCE.values() for kind in kinds.split()}
+    assert max(KINDS_SINCE) == SCHEMA_VERSION
+    assert {kind.value for kind in EntryKind} <= known

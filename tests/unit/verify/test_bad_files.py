@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.verify.house import House, build, build_now, copy
+from turnrec.ledger.schema import SCHEMA_VERSION
 from turnrec.verify.findings import FINDINGS, Report, Status
 from turnrec.verify.run import NothingToVerifyError, verify
 
@@ -163,6 +164,12 @@ def test_a_ledger_of_a_newer_turnrec_is_named(house: House) -> None:
     assert outcome.ledger is not None
     assert outcome.ledger.ids() == {"ledger-version"}
     assert outcome.status is Status.UNPROVEN
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
+def test_a_ledger_of_any_version_up_to_this_ones_is_read(house: House, version: int) -> None:
+    house.sql(f"UPDATE ledger_version SET version = {version}")
+    assert house.verify().status is Status.PROVEN
 
 
 async def test_a_pause_that_was_not_confirmed_is_not_proven(tmp_path: Path) -> None:
