@@ -69,7 +69,7 @@ KINDS_SINCE = {
     " monitor_lost call_ended alarm entry_lost",
     2: "agent_announced party_came party_left window_measured other_recorder redacted legal_hold"
     " hold_released deleted recorder_changed recording_stopped transcription_halted"
-    " transcription_resumed",
+    " transcription_resumed accessed access_refused key_changed",
 }
 """What each version's turnrec can read. A released version's line never changes."""
 
