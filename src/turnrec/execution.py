@@ -15,7 +15,7 @@ from typing import Final
 
 from turnrec.answer import Answer, Status, call_variables
 from turnrec.core.call import Call, FinishedRecording, OpenRecording
-from turnrec.core.entry import OK, EntryKind, Origin
+from turnrec.core.entry import EntryKind, Origin
 from turnrec.core.errors import (
     AsteriskUnreachableError,
     InternalError,
@@ -102,9 +102,7 @@ class Execution:
             decision = self._decide(job, command)
             await self._attempt(job, decision)
         job.notice = decision.notice
-        self._notes.note(
-            job, EntryKind.ACTION_DONE, result=OK if job.notice is None else job.notice.id
-        )
+        self._notes.done(job)
 
     async def look(self, job: Job) -> None:
         """For a turn that asks for nothing: look that what the recorder believes is true.
@@ -161,7 +159,7 @@ class Execution:
                 raise UnansweredError("a turn could not wait for this command")
             await self._perform[effect](job)
             job.effects_done += 1
-        job.call.recorder = decision.after
+        job.call.become(decision.after, self._clock())
         self._keep_gap(job.call)
 
     async def fail(self, job: Job, error: TurnrecError, intended: Recorder) -> None:
@@ -173,7 +171,7 @@ class Execution:
             call.pause_beneath()
             intended = replace(intended, holds=intended.holds | {Source.TURN})
         suffered = suffer(intended, event)
-        call.recorder = suffered.after
+        call.become(suffered.after, self._clock())
         if call.monitor is not None:
             call.suspects.append(call.monitor)
             call.monitor = None
@@ -190,6 +188,7 @@ class Execution:
             self._close_recording(job, self._clock())
         self._keep_gap(call)
         call.published.clear()  # the dialplan may have written them too, failing closed
+        self._notes.changed(job, error.id)
         if event is Event.MONITOR_LOST:
             self._notes.note(job, EntryKind.MONITOR_LOST, result=error.id)
         self._notes.note(job, EntryKind.ACTION_FAILED, result=error.id)
@@ -395,6 +394,7 @@ class Execution:
         self._end_segment(job, closed_us, "the call has ended", goes_on=False)
         finished = recording.finish(call.id, call.bot, closed_us)
         call.recording = None
+        self._notes.recording_stopped(job, finished.id)
         self.join_later(finished, call.uniqueid, job.origin)
 
     def join_later(self, finished: FinishedRecording, uniqueid: str, origin: Origin) -> None:

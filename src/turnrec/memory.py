@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
-from turnrec.core.call import Call, FinishedRecording, OpenRecording, Recovered
+from turnrec.core.call import Call, FinishedRecording, OpenRecording, Recovered, Standing
 from turnrec.core.entry import JSON, Entry, EntryKind
 from turnrec.core.errors import MonitorLostError
 from turnrec.core.monitor import Begun, Monitor
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _MICROSECONDS = re.compile(r"[0-9]{1,18}")
 _WITH_SEGMENT = 3
+_TELLING = (EntryKind.ACTION_DONE, EntryKind.RECORDER_CHANGED)
 _VARIABLES = (
     "TURNREC_CALL_ID",
     "TURNREC_RECORDING_ID",
@@ -161,6 +162,7 @@ class LedgerMemory:
             started_us=history[0].at_us if history else 0,
             external_id=external_id if isinstance(external_id, str) else None,
             turn=_turn(bot, history),
+            told=_told(history),
         )
 
     def _recording(
@@ -302,6 +304,17 @@ def _turn(bot: Bot, history: Iterable[Entry]) -> Turn | None:
     return turn
 
 
+def _told(history: Iterable[Entry]) -> Standing:
+    """How the entries have last told of the recorder (`Call.told`)."""
+    told: Standing = (State.INACTIVE, None)
+    for entry in history:
+        if entry.kind is EntryKind.RECORDING_STOPPED:
+            told = (State.INACTIVE, None)
+        elif entry.kind in _TELLING and entry.state is not None:
+            told = (entry.state, entry.recording_id)
+    return told
+
+
 def _is_pause_without_a_turn(entry: Entry, turn: Turn) -> bool:
     paused = (EntryKind.ACTION_DONE, Source.TURN, Action.PAUSE)
     is_pause = (entry.kind, entry.source, entry.action) == paused
@@ -324,7 +337,8 @@ def _replay(recording: OpenRecording, entry: Entry) -> None:
         part, answered_us = str(detail.get("part")), _int(detail.get("answered_us"), entry.at_us)
         offset_us = _int(detail.get("offset_us"), 0)
         monitor = Monitor(str(detail.get("monitor_id")), part, answered_us - offset_us)
-        recording.begin_segment(Begun(monitor, answered_us, answered_us))
+        asked_us = _int(detail.get("asked_us"), answered_us)
+        recording.begin_segment(Begun(monitor, asked_us, answered_us))
         recording.parts += 1
     elif entry.kind is EntryKind.SEGMENT_ENDED:
         ended_us = _int(detail.get("answered_us"), entry.at_us)

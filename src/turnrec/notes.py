@@ -41,6 +41,8 @@ class Job:
     """When this request ended a segment."""
     established: bool = False
     """Whether this request has found out what runs on the channel."""
+    reason: str | None = None
+    """Why it is asked, in the asker's own words."""
 
     @property
     def driver(self) -> Driver:
@@ -74,6 +76,8 @@ class Notes:
     ) -> None:
         """Append an entry about this job; it is written behind the call's back."""
         call, command = job.call, job.command
+        if job.reason is not None and kind is EntryKind.ACTION_ASKED:
+            detail = {**(detail or {}), "reason": job.reason}
         self._journal.append(
             Entry(
                 kind=kind,
@@ -91,6 +95,44 @@ class Notes:
                 holds=tuple(sorted(call.recorder.holds)),
                 result=result,
                 detail=detail or {},
+            )
+        )
+
+    def done(self, job: Job) -> None:
+        """Enter that an action was carried out, and from which state it led, if to another."""
+        was = job.call.take_change()
+        detail: dict[str, JSON] = {} if was is None else {"was": was.value}
+        if job.reason is not None:
+            detail["reason"] = job.reason
+        result = OK if job.notice is None else job.notice.id
+        self.note(job, EntryKind.ACTION_DONE, result=result, detail=detail)
+
+    def changed(self, job: Job, why: str) -> None:
+        """Enter that the recorder stands otherwise than the ledger tells, though no action did it.
+
+        A recording's end has an entry of its own.
+        """
+        was = job.call.take_change()
+        if was is not None and job.call.recorder.is_open:
+            detail = {"was": was.value}
+            self.note(job, EntryKind.RECORDER_CHANGED, result=why, detail=detail)
+
+    def recording_stopped(self, job: Job, recording_id: str) -> None:
+        """Enter that nothing more comes to a recording. The recorder's new state comes later."""
+        call, command = job.call, job.command
+        self._journal.append(
+            Entry(
+                kind=EntryKind.RECORDING_STOPPED,
+                at_us=self._clock(),
+                call_id=call.id,
+                uniqueid=call.uniqueid,
+                recording_id=recording_id,
+                source=None if command is None else command.source,
+                actor=job.actor,
+                origin=job.origin,
+                action=None if command is None else command.action,
+                node=node_of(call),
+                turn=None if call.turn is None else call.turn.number,
             )
         )
 
@@ -131,14 +173,14 @@ class Notes:
         )
 
     def recovered(self, job: Job) -> None:
-        """Enter that a crash lost entries, and what of them could be told again."""
+        """Enter that a crash lost entries, what of them could be told again, and what changed."""
         lost, job.call.recovered = job.call.recovered, []
-        if not lost:
-            return
-        kinds: list[JSON] = [one.kind.value for one in lost]
-        self.note(job, EntryKind.ENTRY_LOST, detail={"count": len(lost), "kinds": kinds})
+        if lost:
+            kinds: list[JSON] = [one.kind.value for one in lost]
+            self.note(job, EntryKind.ENTRY_LOST, detail={"count": len(lost), "kinds": kinds})
         for one in lost:
             self.note(job, one.kind, detail={**one.detail, "recovered": True})
+        self.changed(job, "taken-up-again")
 
     def recording_closed(
         self, finished: FinishedRecording, closed: ClosedRecording, uniqueid: str, origin: Origin

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from turnrec.core.call import Call
+from turnrec.core.entry import JSON, EntryKind, Origin
 from turnrec.core.errors import AlarmError, RefusedError
 from turnrec.core.recorder import State
 from turnrec.notes import Job, Notes
@@ -106,6 +107,8 @@ class _Desk:
     recognisers: dict[str, _Recogniser] = field(default_factory=dict)
     listeners: dict[asyncio.Queue[Notice | None], str | None] = field(default_factory=dict)
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
+    is_used: bool = False
+    """Whether anybody transcribes this call: only then are halts worth an entry."""
 
     def publish(self, notice: Notice) -> None:
         self.last = notice
@@ -157,6 +160,7 @@ class Recognisers:
         if desk is None or desk.last.halted is not call.recorder.is_recording:
             return
         desk.publish(self._notice(call, desk.last))
+        self._enter(job, desk)
         if not desk.last.halted:
             return
         try:
@@ -179,6 +183,7 @@ class Recognisers:
             return
         if not desk.last.halted:
             desk.publish(self._notice(call, desk.last))
+            self._enter(Job(call, None, Origin.SERVER), desk)
         for queue in tuple(desk.listeners):
             desk.let_go(queue)
         desk.acknowledged.set()
@@ -203,6 +208,7 @@ class Recognisers:
             raise TooManyRecognisersError
         one = _Recogniser(self._new_id(), name, must_acknowledge, desk.last.halt)
         desk.recognisers[one.id] = one
+        desk.is_used = True
         return one.id, desk.last
 
     def acknowledge(self, call: Call, recogniser_id: str, halt: int) -> None:
@@ -269,6 +275,24 @@ class Recognisers:
                 desk.listeners.pop(queue, None)
 
         return notices()
+
+    def heard(self, call: Call) -> None:
+        """Somebody has posted what was said in this call: its halts are entered from now on."""
+        self._desk(call).is_used = True
+
+    def _enter(self, job: Job, desk: _Desk) -> None:
+        if not desk.is_used:
+            return
+        notice = desk.last
+        kind = EntryKind.TRANSCRIPTION_RESUMED
+        if notice.halted:
+            kind = EntryKind.TRANSCRIPTION_HALTED
+        detail: dict[str, JSON] = {
+            "halt": notice.halt,
+            "reason": notice.reason,
+            "from_us": notice.at_us,
+        }
+        self._notes.note(job, kind, detail=detail)
 
     def _desk(self, call: Call) -> _Desk:
         desk = self._desks.get(call.id)

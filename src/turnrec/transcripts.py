@@ -241,6 +241,7 @@ class Transcripts:
         call = self.find(name)
         if recogniser_id is not None:
             self.recognisers.check(call, recogniser_id)
+        self.recognisers.heard(call)
         now_us = self._clock()
         for one in utterances:
             if not call.started_us - _BESIDE_US <= one.begin_us < one.end_us <= now_us + _BESIDE_US:

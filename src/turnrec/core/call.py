@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from turnrec.core.entry import JSON, EntryKind
 from turnrec.core.monitor import Begun, Monitor
 from turnrec.core.parties import PartyClass
 from turnrec.core.policy import AgentPolicy, Bot, DualChannel, PauseBehavior, PauseMethod
-from turnrec.core.recorder import Recorder, Source
+from turnrec.core.recorder import Recorder, Source, State
 from turnrec.core.timeline import Gap, Segment
 from turnrec.core.turns import Turn
 
@@ -101,6 +102,7 @@ class OpenRecording:
             began_us=begun.answered_us,
             ended_us=None,
             offset_us=begun.offset_us,
+            took_us=max(0, begun.answered_us - begun.asked_us),
         )
         return self._running
 
@@ -116,9 +118,7 @@ class OpenRecording:
             return None
         if ended_us is not None:
             ended_us = max(ended_us, running.began_us)
-        segment = Segment(
-            running.number, running.part, running.began_us, ended_us, running.offset_us
-        )
+        segment = replace(running, ended_us=ended_us)
         self.segments.append(segment)
         self._running = None
         self.running_monitor = None
@@ -210,6 +210,9 @@ class Hushed:
     recorders: int
 
 
+Standing: TypeAlias = "tuple[State, str | None]"
+
+
 @dataclass(slots=True)
 class Call:
     """A call of ours: one recorded channel and what belongs to it."""
@@ -221,6 +224,8 @@ class Call:
     started_us: int
     external_id: str | None = None
     recorder: Recorder = field(default_factory=Recorder)
+    since_us: int = 0
+    """When its state or holds last changed, as far as this process knows."""
     turn: Turn | None = None
     recording: OpenRecording | None = None
     monitor: Monitor | None = None
@@ -246,6 +251,33 @@ class Call:
     """What the ledger had lost and the channel still knew; entered anew by whoever revives it."""
     published: dict[str, str] = field(default_factory=dict)
     """What the channel's variables say, as far as we know."""
+    told: Standing = (State.INACTIVE, None)
+    """How the ledger's entries have last told of the recorder."""
+
+    @property
+    def standing(self) -> Standing:
+        """The recorder's state, and the recording that it is about."""
+        return self.recorder.state, None if self.recording is None else self.recording.id
+
+    def take_change(self) -> State | None:
+        """The state that was told before, if the recorder stands otherwise now; now it is told.
+
+        It is `INACTIVE` where the recording is another one.
+        """
+        (before, told_recording), self.told = self.told, self.standing
+        state, recording = self.standing
+        if (before, told_recording) == (state, recording):
+            return None
+        return before if recording in (told_recording, None) else State.INACTIVE
+
+    def __post_init__(self) -> None:
+        self.since_us = self.since_us or self.started_us
+
+    def become(self, recorder: Recorder, at_us: int) -> None:
+        """Let the recorder change."""
+        if recorder != self.recorder:
+            self.since_us = at_us
+        self.recorder = recorder
 
     @property
     def talk(self) -> str:

@@ -33,6 +33,7 @@ class EntryKind(enum.StrEnum):
     TURN_BEGUN = "turn_begun"
     ACTION_ASKED = "action_asked"
     ACTION_DONE = "action_done"
+    """detail: was (the recorder's state before, where this has changed it)."""
     ACTION_REFUSED = "action_refused"
     ACTION_FAILED = "action_failed"
     RECORDING_OPENED = "recording_opened"
@@ -44,6 +45,15 @@ class EntryKind(enum.StrEnum):
     RECORDING_CLOSED = "recording_closed"
     """detail: status (done or failed), file, samples, rate_hz, sha256 (and parts, spans). A
     redacted one was never opened; its detail says so: redacts (of which), opened_us (of that)."""
+    RECORDER_CHANGED = "recorder_changed"
+    """A recorder's state changed though no action was carried out: a fault, a restart. detail: was
+    (the state before; inactive where the recording is a new one)."""
+    RECORDING_STOPPED = "recording_stopped"
+    """Nothing more comes to a recording; its file is made next."""
+    TRANSCRIPTION_HALTED = "transcription_halted"
+    """Recognisers were told to halt. detail: halt, reason, from_us."""
+    TRANSCRIPTION_RESUMED = "transcription_resumed"
+    """detail: the same."""
     MONITOR_LOST = "monitor_lost"
     AGENT_ANNOUNCED = "agent_announced"
     """The dialplan said that an agent is about to come. detail: policy."""
@@ -70,6 +80,12 @@ class EntryKind(enum.StrEnum):
     DELETED = "deleted"
     """The tombstone of a recording, entered before its files go. detail: reason, file, sha256,
     files."""
+    ACCESSED = "accessed"
+    """Somebody listened to a recording or read of it. detail: what (audio, transcript, ...)."""
+    ACCESS_REFUSED = "access_refused"
+    """Requests with a key that isn't good. detail: address, count."""
+    KEY_CHANGED = "key_changed"
+    """An API key was made or revoked. detail: name, change, rights, bots."""
 
 
 class Origin(enum.StrEnum):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Table, exists, or_, select
+from sqlalchemy import URL, ColumnElement, Connection, Table, exists, func, or_, select
 
-from turnrec.core.entry import Entry
+from turnrec.core.entry import Entry, EntryKind
 from turnrec.ledger.chain import ChainReport, Head, Walk
 from turnrec.ledger.engine import READERS, parse_url, place, reader_engine
 from turnrec.ledger.entries import WrittenEntry, from_columns
@@ -57,10 +57,17 @@ class LedgerReader:
         return found[0] if found else None
 
     async def calls(
-        self, *, live: bool | None = None, limit: int = 50, before: str | None = None
+        self,
+        *,
+        live: bool | None = None,
+        bots: frozenset[str] | None = None,
+        limit: int = 50,
+        before: str | None = None,
     ) -> tuple[CallRecord, ...]:
         """Return calls, the newest first; `before` is the last call_id of the page before."""
         where: list[ColumnElement[bool]] = []
+        if bots is not None:
+            where.append(calls.c.bot.in_(bots))
         if live is not None:
             where.append(calls.c.ended_us.is_(None) if live else calls.c.ended_us.is_not(None))
         if before is not None:
@@ -141,6 +148,21 @@ class LedgerReader:
         if recording_id is not None:
             where.append(entries.c.recording_id == recording_id)
         return await self._in_thread(_entries, where, limit)
+
+    async def told(
+        self,
+        kinds: Collection[EntryKind],
+        *,
+        after_seq: int,
+        limit: int,
+        call_id: str | None = None,
+    ) -> tuple[tuple[tuple[WrittenEntry, str | None], ...], int]:
+        """Return entries of some kinds in order, each with its call's or recording's bot.
+
+        Returns:
+            At most `limit` of them after `after_seq`, and up to which seq there are no more.
+        """
+        return await self._in_thread(_told, kinds, after_seq, limit, call_id)
 
     async def open_history(self, call_id: str) -> tuple[WrittenEntry, ...]:
         """Return all entries of a call that has not ended; none if it has, or isn't known."""
@@ -226,6 +248,36 @@ def _entries(
         WrittenEntry(row["seq"], from_columns(row), row["prev_hash"], row["hash"])
         for row in fetch(connection, query)
     )
+
+
+def _told(
+    connection: Connection,
+    kinds: Collection[EntryKind],
+    after_seq: int,
+    limit: int,
+    call_id: str | None,
+) -> tuple[tuple[tuple[WrittenEntry, str | None], ...], int]:
+    head = read_head(connection)
+    where = [
+        entries.c.seq > after_seq,
+        entries.c.seq <= head.seq,
+        entries.c.kind.in_([kind.value for kind in kinds]),
+    ]
+    if call_id is not None:
+        where.append(entries.c.call_id == call_id)
+    query = (
+        select(entries, func.coalesce(calls.c.bot, recordings.c.bot).label("bot"))
+        .outerjoin(calls, calls.c.call_id == entries.c.call_id)
+        .outerjoin(recordings, recordings.c.recording_id == entries.c.recording_id)
+        .where(*where)
+        .order_by(entries.c.seq)
+        .limit(limit)
+    )
+    found = tuple(
+        (WrittenEntry(row["seq"], from_columns(row), row["prev_hash"], row["hash"]), row["bot"])
+        for row in fetch(connection, query)
+    )
+    return found, found[-1][0].seq if len(found) == limit else max(head.seq, after_seq)
 
 
 def _first_hash(connection: Connection) -> str | None:

@@ -143,6 +143,13 @@ class Ledger(LedgerReader):
                 f" {self.last_error or 'the database is slow'}"
             ) from self.last_error
 
+    def on_written(self, callback: Callable[[], None] | None) -> None:
+        """Have `callback` called after each commit, in the writer's thread; None: nobody.
+
+        It must not raise and must not block.
+        """
+        self._writer.on_written = callback
+
     async def close(self, *, timeout_s: float = 10.0) -> None:
         """Write what is queued, end the writer, let go of the locks. A second call does nothing.
 

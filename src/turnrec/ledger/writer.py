@@ -73,6 +73,8 @@ class Writer:
         self._where = where
         self._limits = limits
         self._on_error = on_error
+        self.on_written: Callable[[], None] | None = None
+        """Called in this thread after each commit; it must not raise and must not block."""
         self._last_error: LedgerError | None = None
         self._given_up = threading.Event()
         # A daemon, because a disk that never answers must not keep the process from ending.
@@ -108,6 +110,8 @@ class Writer:
                 if not self._write(batch):
                     break
                 self._backlog.settle(batch)
+                if self.on_written is not None:
+                    self.on_written()
         finally:
             self._engine.dispose()
 
