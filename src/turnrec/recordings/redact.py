@@ -8,7 +8,7 @@ cut that much wider at both ends; one given in file times is cut to the sample.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,6 +107,32 @@ def new_cuts(before: Layout, after: Layout) -> tuple[Span, ...]:
     )
 
 
+def cut_again(layout: Layout, cuts: Iterable[tuple[int, int]]) -> Layout:
+    """The map of a file after the cuts of one redaction, each by its first sample and its length.
+
+    For checking: what `redacted_layout` made of a file's map is made again from what it entered.
+
+    Raises:
+        InvalidTimeError: a cut lies in no segment, or not within one, or two in the same.
+    """
+    left = dict(cuts)
+    spans: list[Span] = []
+    for span in layout.spans:
+        inside = range(span.start_sample, span.start_sample + span.samples)
+        found = [one for one in left if one in inside and span.kind is SpanKind.SEGMENT]
+        if not found:
+            spans.append(span)
+            continue
+        start, samples = found[0], left.pop(found[0])
+        if len(found) > 1 or samples < 1 or start + samples > inside.stop:
+            raise InvalidTimeError(f"the cut at sample {start} is not within one segment")
+        first = start - span.start_sample
+        spans += _without(layout, span, range(first, first + samples))
+    if left:
+        raise InvalidTimeError(f"the cut at sample {min(left)} is in no segment")
+    return replace(layout, spans=tuple(spans))
+
+
 def redact(source: Source, layout: Layout, target: Path) -> str:
     """Write the file that `layout` (of `redacted_layout`) speaks of; return its hash. It blocks.
 
@@ -148,17 +174,22 @@ def _check_within(layout: Layout, stretch: Stretch) -> None:
 def _pieces(layout: Layout, stretch: Stretch) -> Iterator[Span]:
     for span in layout.spans:
         cut = _cut(layout, span, stretch) if span.kind is SpanKind.SEGMENT else range(0)
-        if not cut:
-            yield span
-            continue
-        if cut.start > 0:
-            yield _piece(layout, span, range(cut.start))
-        yield replace(
-            _piece(layout, span, cut), kind=SpanKind.REDACTED, part_samples=0, excess_samples=0
-        )
-        if cut.stop < span.samples:
-            rest = _piece(layout, span, range(cut.stop, span.samples))
-            yield replace(rest, excess_samples=0)
+        yield from _without(layout, span, cut)
+
+
+def _without(layout: Layout, span: Span, cut: range) -> Iterator[Span]:
+    """A segment in pieces: what is before the cut, the cut, and what is after it."""
+    if not cut:
+        yield span
+        return
+    if cut.start > 0:
+        yield _piece(layout, span, range(cut.start))
+    yield replace(
+        _piece(layout, span, cut), kind=SpanKind.REDACTED, part_samples=0, excess_samples=0
+    )
+    if cut.stop < span.samples:
+        rest = _piece(layout, span, range(cut.stop, span.samples))
+        yield replace(rest, excess_samples=0)
 
 
 def _cut(layout: Layout, span: Span, stretch: Stretch) -> range:

@@ -97,7 +97,7 @@ def _write(writer: WavWriter, span: Span, trio: _Trio) -> None:
     stretch = span.part_start_sample, span.part_samples
     every = (part.blocks(*stretch) for part in (trio.mix, trio.left, trio.right))
     for mix, left, right in zip(*every, strict=True):
-        if (_added(left, right) != mix).any():
+        if (added(left, right) != mix).any():
             raise NoStereoError(
                 f"the directions of part {span.part}, added, are not the mix: one of them is early"
                 " or late (as Asterisk 16 writes them)"
@@ -105,11 +105,11 @@ def _write(writer: WavWriter, span: Span, trio: _Trio) -> None:
         writer.write(np.stack((left, right), axis=1))
 
 
-def _added(left: Samples, right: Samples) -> Samples:
-    """The sum as Asterisk makes it: saturated, not wrapped."""
+def added(left: Samples, right: Samples) -> Samples:
+    """The mix of two directions as Asterisk makes it: their sum, saturated, not wrapped."""
     total = left.astype(np.int32) + right
-    added: Samples = np.clip(total, _LOUDEST.min, _LOUDEST.max).astype(np.int16)
-    return added
+    mix: Samples = np.clip(total, _LOUDEST.min, _LOUDEST.max).astype(np.int16)
+    return mix
 
 
 def _verify(path: Path, mix: Part, joined: Joined) -> str:
@@ -120,7 +120,7 @@ def _verify(path: Path, mix: Part, joined: Joined) -> str:
     for span in joined.spans:
         audible = span.start_sample, span.part_samples
         for both, one in zip(written.blocks(*audible), mix.blocks(*audible), strict=True):
-            if (_added(both[:, 0], both[:, 1]) != one).any():
+            if (added(both[:, 0], both[:, 1]) != one).any():
                 raise RecordingNotVerifiedError("the two channels, added, are not the mix")
         silent_from = span.start_sample + span.part_samples
         for both in written.blocks(silent_from, span.samples - span.part_samples):

@@ -6,6 +6,7 @@ Memory doesn't grow with the length: sound is read block by block.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,17 @@ _PLACES: Final[dict[type[PartError], str]] = {
 Stretch = SegmentSpan | ShortfallSpan | RedactedSpan | GapSpan
 
 
-def check_audio(report: Report, manifest: Manifest, folder: Path, parts_dir: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was found of a recording's file."""
+
+    file: Part | None = None
+    """None: there is none that could be looked at span by span."""
+    rebuilt: frozenset[int] = frozenset()
+    """The first samples of the segments that are, to the byte, the part that Asterisk wrote."""
+
+
+def check_audio(report: Report, manifest: Manifest, folder: Path, parts_dir: Path | None) -> Heard:
     """Check the file that the manifest names, in `folder`, and the parts where they were kept."""
     check_spans(report, manifest)
     _check_kept_parts(report, manifest, parts_dir)
@@ -54,12 +65,11 @@ def check_audio(report: Report, manifest: Manifest, folder: Path, parts_dir: Pat
             report.wrong("audio-length", f"{stray.name} is there, and the manifest says of none")
         else:
             report.proven.append("nothing audible was recorded, and there is no file")
-        return
+        return Heard()
     file = _read(report, folder / audio.file)
-    if file is None:
-        return
-    if _is_the_file(report, audio, file):
-        _check_sound(report, manifest, file)
+    if file is None or not _is_the_file(report, audio, file):
+        return Heard()
+    return Heard(file, _check_sound(report, manifest, file))
 
 
 def check_spans(report: Report, manifest: Manifest) -> None:
@@ -102,6 +112,8 @@ def check_spans(report: Report, manifest: Manifest) -> None:
 
 def name_of(span: Stretch, manifest: Manifest) -> str:
     """How sentences call a span."""
+    if isinstance(span, RedactedSpan):
+        return f"the cut in segment {span.segment}"
     if not isinstance(span, GapSpan):
         return f"{span.kind} {span.segment}"
     gaps = [one for one in manifest.spans if isinstance(one, GapSpan)]
@@ -196,14 +208,15 @@ def _is_the_file(report: Report, audio: Audio, file: Part) -> bool:
     return True
 
 
-def _check_sound(report: Report, manifest: Manifest, file: Part) -> None:
+def _check_sound(report: Report, manifest: Manifest, file: Part) -> frozenset[int]:
     said = {
         span.audio_sha256: span.segment
         for span in manifest.spans
         if isinstance(span, SegmentSpan) and span.audio_sha256 is not None
     }
     parts = {part.name: part for part in manifest.parts}
-    silent = sounding = rebuilt = 0
+    silent = cut = sounding = 0
+    rebuilt: set[int] = set()
     for span in manifest.spans:
         name = name_of(span, manifest)
         if span.start_sample + span.samples > file.samples:
@@ -221,8 +234,9 @@ def _check_sound(report: Report, manifest: Manifest, file: Part) -> None:
                 else:
                     report.wrong("segment-audio", f"{name} is not the sound that was recorded")
             if part is not None and part.rebuildable:
-                rebuilt += whole == part.sha256
-                if whole != part.sha256:
+                if whole == part.sha256:
+                    rebuilt.add(span.start_sample)
+                else:
                     report.wrong(
                         "part-differs",
                         f"{name} is not the sound of {part.name} as Asterisk left it",
@@ -234,18 +248,24 @@ def _check_sound(report: Report, manifest: Manifest, file: Part) -> None:
             report.wrong(
                 f"{kind}-not-silent", f"{name}: sample {loud} sounds, {at_s:.3f} s after its begin"
             )
-        elif isinstance(span, GapSpan) and span.samples:
-            silent += 1
+        elif span.samples:
+            silent += isinstance(span, GapSpan)
+            cut += isinstance(span, RedactedSpan)
     if not report.findings:
         if silent:
-            report.proven.append(f"{_count(silent, 'gap')} of the file hold digital silence alone")
+            report.proven.append(f"{count(silent, 'gap')} of the file hold digital silence alone")
+        if cut:
+            report.proven.append(f"{count(cut, 'cut')} of the file hold digital silence alone")
+        made = "joined" if manifest.redacts is None else "redacted"
         report.proven.append(
-            f"{_count(sounding, 'segment')} of the file hold the sound that was hashed when it was"
-            f" joined; {rebuilt} of them are, to the byte, the part that Asterisk wrote"
+            f"{count(sounding, 'segment')} of the file hold the sound that was hashed when it was"
+            f" {made}; {len(rebuilt)} of them are, to the byte, the part that Asterisk wrote"
         )
+    return frozenset(rebuilt)
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """So many of something, for a sentence."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
@@ -291,4 +311,4 @@ def _check_kept_parts(report: Report, manifest: Manifest, parts_dir: Path | None
         else:
             report.wrong("kept-part-differs", f"part {said.name} is not the one that was joined")
     if same:
-        report.proven.append(f"{_count(same, 'part')} that Asterisk wrote lie there unchanged")
+        report.proven.append(f"{count(same, 'part')} that Asterisk wrote lie there unchanged")

@@ -15,7 +15,7 @@ from typing import Final
 from turnrec.core.entry import Entry, EntryKind
 from turnrec.core.policy import Action, PauseMethod
 from turnrec.core.recorder import Source, State
-from turnrec.core.timeline import MARGIN_US
+from turnrec.core.timeline import MARGIN_US, TOLERANCE_US
 from turnrec.recordings.manifest import GapSpan, Instant, Stop
 from turnrec.recordings.manifest_history import Numbered
 from turnrec.verify.audio import Stretch, tolerance_us
@@ -165,7 +165,8 @@ def _check_edges(
             )
     if start is not None and following is not None and not isinstance(following, GapSpan):
         began_us = start.acknowledged.us
-        if not began_us - early_us - _PLACE_US <= span.end.us <= began_us + _PLACE_US:
+        late_us = TOLERANCE_US if method is PauseMethod.MUTE else 0  # a mute's own zeros go on
+        if not began_us - early_us - _PLACE_US <= span.end.us <= began_us + late_us + _PLACE_US:
             report.wrong(
                 "gap-times",
                 f"{name}: it ends {span.end.utc}, Asterisk's answer to the start came"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from turnrec.core.entry import EntryKind
 from turnrec.core.policy import PauseMethod
-from turnrec.recordings.manifest import GapSpan, Manifest, SegmentSpan
+from turnrec.recordings.manifest import Manifest, SegmentSpan
 from turnrec.recordings.manifest_file import (
     ManifestError,
     ManifestMissingError,
@@ -17,11 +17,14 @@ from turnrec.recordings.manifest_file import (
     read_manifest,
 )
 from turnrec.recordings.manifest_history import History, Numbered, read_history
-from turnrec.recordings.manifest_make import describe_spans
-from turnrec.verify.audio import Stretch, check_audio, name_of
+from turnrec.verify.audio import check_audio, name_of
+from turnrec.verify.entries import closing, entries_of, method_of, numbered, spans_of
 from turnrec.verify.findings import Report
 from turnrec.verify.ledgers import CheckedLedger
 from turnrec.verify.order import OrderFound, check_order
+from turnrec.verify.originals import check_originals
+from turnrec.verify.redacted import Lineage, follow, say_redactions
+from turnrec.verify.stereo import check_stereo
 
 _UNPROVEN: Final = frozenset({ManifestVersionError, ManifestMissingError})
 LIMITS: Final = (
@@ -68,7 +71,9 @@ def check_recording(loaded: Loaded, ledger: CheckedLedger | None, parts_dir: Pat
         if ledger is not None:
             _blame_for_missing(loaded, ledger)
         return report
-    check_audio(report, manifest, loaded.path.parent, parts_dir)
+    folder = loaded.path.parent
+    heard = check_audio(report, manifest, folder, parts_dir)
+    check_stereo(report, manifest, heard, folder)
     report.not_proven += [
         f"that all is there that was said: {problem}" for problem in manifest.recording.problems
     ]
@@ -79,7 +84,9 @@ def check_recording(loaded: Loaded, ledger: CheckedLedger | None, parts_dir: Pat
             " shows that nothing was recorded in its gaps",
         )
         return report
-    _check_against(report, loaded, manifest, ledger)
+    lineage = check_against(report, loaded, manifest, ledger)
+    if lineage is not None:
+        check_originals(report, manifest, heard, lineage, folder, parts_dir)
     report.not_proven.append(LIMITS)
     return report
 
@@ -87,25 +94,25 @@ def check_recording(loaded: Loaded, ledger: CheckedLedger | None, parts_dir: Pat
 def check_ledger_only(recording_id: str, ledger: CheckedLedger) -> Report:
     """Check the order of one recording's entries, without any file."""
     report = Report(recording_id)
-    entries = _entries_of(report, ledger, recording_id)
-    closed = _closing(entries)
+    entries = entries_of(report, ledger, recording_id)
+    closed = closing(entries)
     if closed is None:
         if any(one.entry.kind is EntryKind.RECORDING_OPENED for one in entries):
             report.not_proven.append("the recording is not closed yet")
         check_order(report, entries, (), PauseMethod.SEGMENT)
         return report
-    history = read_history(entries, recording_id)
-    spans = _spans(report, closed, history, {})
-    method = _method(closed)
-    found = check_order(report, entries, spans, method)
-    _say_order(report, found, method)
+    lineage = follow(report, ledger, recording_id, entries)
+    if lineage is None:
+        return report
+    say_redactions(report, lineage, closed)
+    _check_origin(report, lineage, read_history(lineage.origin_entries, lineage.origin_id))
     _check_signed(report, ledger, closed.seq)
     return report
 
 
 def _blame_for_missing(loaded: Loaded, ledger: CheckedLedger) -> None:
     """A manifest that the ledger names, and that can't be used, is more than not there."""
-    found = _closing(_entries_of(loaded.report, ledger, loaded.path.stem))
+    found = closing(entries_of(loaded.report, ledger, loaded.path.stem))
     if found is not None and found.entry.detail.get("manifest") == loaded.path.name:
         loaded.report.wrong(
             "manifest-hash",
@@ -117,20 +124,25 @@ def _blame_for_missing(loaded: Loaded, ledger: CheckedLedger) -> None:
 # ------------------------------------------------------------------ against the ledger
 
 
-def _check_against(
+def check_against(
     report: Report, loaded: Loaded, manifest: Manifest, ledger: CheckedLedger
-) -> None:
+) -> Lineage | None:
+    """Hold a manifest against the ledger, and check the order that its gaps rest on.
+
+    Returns:
+        What the recording was made of; None where the ledger doesn't say.
+    """
     if ledger.report.findings and not ledger.report.proven:
         report.unproven("ledger-error", "the ledger itself is broken: see there")
     said = manifest.ledger
     if said.id != ledger.id:
         report.wrong("ledger-other", "the manifest was made with another ledger than this one")
-        return
+        return None
     recording_id = manifest.recording.id
-    entries = _entries_of(report, ledger, recording_id)
+    entries = entries_of(report, ledger, recording_id)
     if not entries:
         report.wrong("recording-unknown", f"the ledger knows no recording {recording_id}")
-        return
+        return None
     found = ledger.hashes.get(said.head.seq)
     if found is None:
         report.wrong(
@@ -141,22 +153,28 @@ def _check_against(
         report.wrong(
             "head-differs", f"entry {said.head.seq} is not the one that the manifest was made at"
         )
-    closed = _closing(entries)
+    closed = closing(entries)
     if closed is None:
         report.wrong("recording-not-closed", "the ledger has no entry that closes the recording")
-        return
+        return None
     _check_named(report, loaded, closed)
-    call = _numbered(report, ledger, ledger.ledger.of_call(manifest.call.id))
-    _compare(report, manifest, closed, [one for one in call if one.seq <= said.head.seq])
-    sounds = {
-        span.start_sample: span.audio_sha256
-        for span in manifest.spans
-        if isinstance(span, SegmentSpan) and span.audio_sha256 is not None
-    }
-    spans = _spans(report, closed, read_history(call, recording_id), sounds)
-    order = check_order(report, entries, spans, _method(closed))
-    _say_order(report, order, _method(closed))
+    lineage = follow(report, ledger, recording_id, entries)
+    if lineage is None:
+        return None
+    call = numbered(report, ledger.ledger.of_call(manifest.call.id))
+    _compare(report, manifest, closed, lineage, [one for one in call if one.seq <= said.head.seq])
+    say_redactions(report, lineage, closed)
+    _check_origin(report, lineage, read_history(call, lineage.origin_id))
     _check_signed(report, ledger, closed.seq)
+    return lineage
+
+
+def _check_origin(report: Report, lineage: Lineage, history: History) -> None:
+    """Check the order of the recording that ran: a redacted copy has its gaps."""
+    closed = lineage.origin_closed
+    spans, method = spans_of(report, closed, history, {}), method_of(closed)
+    order = check_order(report, lineage.origin_entries, spans, method)
+    _say_order(report, order, method, lineage)
 
 
 def _check_named(report: Report, loaded: Loaded, closed: Numbered) -> None:
@@ -174,16 +192,22 @@ def _check_named(report: Report, loaded: Loaded, closed: Numbered) -> None:
         report.proven.append(f"the ledger's entry {closed.seq} names this manifest by its hash")
 
 
-def _compare(report: Report, manifest: Manifest, closed: Numbered, call: list[Numbered]) -> None:
+def _compare(
+    report: Report,
+    manifest: Manifest,
+    closed: Numbered,
+    lineage: Lineage,
+    call: list[Numbered],
+) -> None:
     """What the manifest says is what the ledger says."""
     detail: Mapping[str, Any] = closed.entry.detail
-    history = read_history(call, manifest.recording.id)
+    history = read_history(call, lineage.origin_id)
     sounds = {
         span.start_sample: span.audio_sha256 or ""
         for span in manifest.spans
         if isinstance(span, SegmentSpan)
     }
-    spans = _spans(report, closed, history, sounds)
+    spans = spans_of(report, closed, history, sounds)
     audio = manifest.audio
     file = detail.get("file")
     started = next((e.entry.detail for e in call if e.entry.kind is EntryKind.CALL_STARTED), {})
@@ -194,6 +218,8 @@ def _compare(report: Report, manifest: Manifest, closed: Numbered, call: list[Nu
         ("problems", list(manifest.recording.problems), detail.get("problems")),
         ("file", audio and audio.file, Path(file).name if isinstance(file, str) else None),
         ("sha256", audio and audio.sha256, detail.get("sha256")),
+        ("two-channel file", _stereo_said(manifest), _stereo_entered(detail)),
+        ("original", _original_said(manifest), _original_entered(lineage)),
         ("samples", audio.samples if audio else 0, detail.get("samples", 0)),
         ("uniqueid", manifest.call.uniqueid, closed.entry.uniqueid or manifest.call.uniqueid),
         ("call", manifest.call.id, closed.entry.call_id),
@@ -220,6 +246,30 @@ def _compare(report: Report, manifest: Manifest, closed: Numbered, call: list[Nu
         report.wrong("ledger-differs", difference)
     if not differences:
         report.proven.append("every segment, gap, part and party is as the ledger has it")
+
+
+def _stereo_said(manifest: Manifest) -> tuple[object, ...] | None:
+    stereo = manifest.stereo
+    return None if stereo is None else (stereo.file, stereo.sha256)
+
+
+def _stereo_entered(detail: Mapping[str, Any]) -> tuple[object, ...] | None:
+    stereo = detail.get("stereo")
+    if not isinstance(stereo, Mapping) or stereo.get("file") is None:
+        return None
+    return Path(str(stereo["file"])).name, stereo.get("sha256")
+
+
+def _original_said(manifest: Manifest) -> tuple[object, ...] | None:
+    redacts = manifest.redacts
+    return None if redacts is None else (redacts.recording, redacts.sha256)
+
+
+def _original_entered(lineage: Lineage) -> tuple[object, ...] | None:
+    if not lineage.steps:
+        return None
+    step = lineage.steps[0]
+    return step.older_id, step.older_closed.entry.detail.get("sha256")
 
 
 def _parts_said(manifest: Manifest) -> list[tuple[object, ...]]:
@@ -251,7 +301,7 @@ def _check_signed(report: Report, ledger: CheckedLedger, closed_seq: int) -> Non
         )
 
 
-def _say_order(report: Report, found: OrderFound, method: PauseMethod) -> None:
+def _say_order(report: Report, found: OrderFound, method: PauseMethod, lineage: Lineage) -> None:
     if any(one.id.startswith(("order-", "gap-")) for one in report.findings) or not found.gaps:
         return
     how = "muted" if method is PauseMethod.MUTE and found.muted else "seen gone"
@@ -259,53 +309,11 @@ def _say_order(report: Report, found: OrderFound, method: PauseMethod) -> None:
     if found.least_guard_us is not None:
         guard = f", and at least {found.least_guard_us / 1000:.0f} ms passed before the next began"
     gaps = "the one gap" if found.gaps == 1 else f"each of {found.gaps} gaps"
+    of = f" of {lineage.origin_id}, which ran," if lineage.is_redacted else ""
     report.proven.append(
-        f"for {gaps} the ledger's order holds: the stop was asked, the monitor {how}, then the"
+        f"for {gaps}{of} the ledger's order holds: the stop was asked, the monitor {how}, then the"
         f" turn let on{guard}"
     )
 
 
-# ------------------------------------------------------------------ reading the ledger
-
-
-def _entries_of(report: Report, ledger: CheckedLedger, recording_id: str) -> list[Numbered]:
-    return _numbered(report, ledger, ledger.ledger.of_recording(recording_id))
-
-
-def _numbered(report: Report, _ledger: CheckedLedger, found: Iterable[Any]) -> list[Numbered]:
-    numbered: list[Numbered] = []
-    for one in found:
-        if one.entry is not None:
-            numbered.append(Numbered(one.seq, one.entry))
-            continue
-        sentence = f"entry {one.seq} holds what turnrec never writes"
-        if sentence not in {finding.sentence for finding in report.findings}:
-            report.wrong("entry-unreadable", sentence)
-    return numbered
-
-
-def _closing(entries: Iterable[Numbered]) -> Numbered | None:
-    closings = (one for one in entries if one.entry.kind is EntryKind.RECORDING_CLOSED)
-    return next(closings, None)
-
-
-def _method(closed: Numbered) -> PauseMethod:
-    word = closed.entry.detail.get("method")
-    return PauseMethod(word) if word in set(PauseMethod) else PauseMethod.SEGMENT
-
-
-def _spans(
-    report: Report, closed: Numbered, history: History, sounds: Mapping[int, str]
-) -> list[Stretch]:
-    """What the ledger itself says of the joined file."""
-    spans: Any = closed.entry.detail.get("spans", ())
-    try:
-        return list(describe_spans(spans, history, sounds))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        sentence = f"entry {closed.seq} holds what turnrec never writes"
-        if sentence not in {finding.sentence for finding in report.findings}:
-            report.wrong("entry-unreadable", sentence)
-        return []
-
-
-__all__ = ["GapSpan", "Loaded", "check_ledger_only", "check_recording", "load"]
+__all__ = ["Loaded", "check_against", "check_ledger_only", "check_recording", "load"]
