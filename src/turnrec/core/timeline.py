@@ -20,7 +20,7 @@ from typing import Final
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline_input import Gap, Segment, TimelineError, check
 
-__all__ = ["Gap", "Layout", "Segment", "Span", "SpanKind", "TimelineError", "lay_out"]
+__all__ = ["Gap", "Layout", "Segment", "Span", "SpanKind", "TimelineError", "Zeros", "lay_out"]
 
 TOLERANCE_US: Final = 60_000
 """How far a part's length may be from its segment's: three packets of 20 ms. Measured were -2 to
@@ -30,7 +30,8 @@ CLOCK_SKEW_PPM: Final = 100
 """A part's clock is the caller's RTP clock: 100 ppm is a poor crystal's, 0.36 s in an hour. The
 tolerance grows by it, or an hour without a pause would be told short."""
 MARGIN_US: Final = 40_000
-"""Method mute: how far into the muted zeros a stretch reaches, for 20 ms of jitter at each end."""
+"""Method mute: how far past its edges a stretch reaches for sound, for 20 ms of jitter at each end.
+What it finds there of the mute's zeros is left out again, where they were counted."""
 PLACEMENT_US: Final = 20_000
 """How well a part's place is known: the file tracks the wall clock to 20 ms."""
 
@@ -69,8 +70,17 @@ class Span:
     sources: tuple[str, ...] = ()
     node: str | None = None
     uncertainty_us: int = PLACEMENT_US
-    """How far from `begin_us` and `end_us` the truth may be. Audio of a segment with a shortfall
-    may lie anywhere in it: when the file stopped growing is not written anywhere."""
+    """How far from its place the sound of an instant may be. Audio of a segment with a shortfall
+    may lie anywhere in it: when the file stopped growing is not written anywhere. A gap's is that
+    of the segment that ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """How many samples of digital silence a muted segment's sound begins and ends with."""
+
+    before: int = 0
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +133,12 @@ def lay_out(
     rate_hz: int,
     behavior: PauseBehavior,
     method: PauseMethod = PauseMethod.SEGMENT,
+    zeros: Mapping[int, Zeros] | None = None,
 ) -> Layout:
     """Place segments and gaps in a file. A lost part is one of 0 samples.
 
-    With method mute, segments may share a part, each at its `offset_us`. An end never seen is
+    With method mute, segments may share a part, each at its `offset_us`; `zeros` are those that a
+    segment's samples, as a layout without them has it, begin and end with. An end never seen is
     taken to be the next thing known: the next gap, segment, or the close.
 
     Raises:
@@ -137,11 +149,12 @@ def lay_out(
     bounds = check(opened_us, closed_us, segments, gaps, part_samples, method)
     *before, after = bounds.gaps_by_hole
     clock = _Clock(opened_us, rate_hz)
-    stretches = _stretches(clock, segments, bounds.ends_us, part_samples, method)
+    placing = _Placing(clock, part_samples, method, zeros or {}, closed_us)
     spans: list[Span] = []
     position = 0
-    for stretch, named in zip(stretches, before, strict=True):
-        spans += _hole(clock, position, stretch.start, named)
+    for stretch, named in zip(placing.stretches(segments, bounds.ends_us), before, strict=True):
+        uncertainty_us = PLACEMENT_US + stretch.segment.took_us
+        spans += _hole(clock, position, stretch.start, named, uncertainty_us)
         spans += _audible(clock, stretch)
         position = stretch.end
     spans += _hole(clock, position, max(position, clock.sample(closed_us)), after)
@@ -186,67 +199,105 @@ class _Stretch:
     uncertainty_us: int
 
 
-def _stretches(
-    clock: _Clock,
-    segments: Sequence[Segment],
-    ends_us: Sequence[int],
-    part_samples: Mapping[str, int],
-    method: PauseMethod,
-) -> Iterator[_Stretch]:
-    previous: _Stretch | None = None
-    followings = (*segments, None)[1:]
-    for segment, ended_us, following in zip(segments, ends_us, followings, strict=True):
-        start, claimed = clock.sample(segment.began_us), clock.sample(ended_us)
-        held = part_samples[segment.part]
-        skew_us = (ended_us - segment.began_us) * CLOCK_SKEW_PPM // _SECOND_US
-        tolerance = clock.samples(TOLERANCE_US + skew_us)
-        if method is PauseMethod.MUTE:
-            lead, part = _of_shared_part(clock, segment, claimed - start, held, previous, following)
-            start -= lead
-        else:
-            part = range(held if start + held <= claimed + tolerance else claimed - start)
-        audio = len(part)
-        if following is not None:
-            audio = min(audio, clock.sample(following.began_us) - start)
-        end = max(start + audio, claimed)
-        missing = end - start - audio
-        excess = held - audio if method is PauseMethod.SEGMENT else 0
-        previous = _Stretch(
-            segment,
-            start,
-            part.start,
-            audio,
-            end,
-            excess,
-            short=missing > tolerance,
-            uncertainty_us=PLACEMENT_US + _duration_us(max(missing, excess), clock.rate_hz),
-        )
-        yield previous
+@dataclass(frozen=True, slots=True)
+class _Placing:
+    """What placing a segment takes beside the segment itself."""
 
+    clock: _Clock
+    part_samples: Mapping[str, int]
+    method: PauseMethod
+    zeros: Mapping[int, Zeros]
+    closed_us: int
 
-def _of_shared_part(
-    clock: _Clock,
-    segment: Segment,
-    claimed: int,
-    held: int,
-    previous: _Stretch | None,
-    following: Segment | None,
-) -> tuple[int, range]:
-    """By how many samples a muted part's stretch begins early, and which samples it takes.
+    def stretches(self, segments: Sequence[Segment], ends_us: Sequence[int]) -> Iterator[_Stretch]:
+        clock = self.clock
+        lacks_us = self._lacks_us(segments) if self.method is PauseMethod.MUTE else {}
+        previous: _Stretch | None = None
+        followings = (*segments, None)[1:]
+        for segment, ended_us, following in zip(segments, ends_us, followings, strict=True):
+            start, claimed = clock.sample(segment.began_us), clock.sample(ended_us)
+            held = self.part_samples[segment.part]
+            skew_us = (ended_us - segment.began_us) * CLOCK_SKEW_PPM // _SECOND_US
+            tolerance = clock.samples(TOLERANCE_US + skew_us)
+            if self.method is PauseMethod.MUTE:
+                lead, part = self._of_shared_part(segment, claimed - start, previous, following)
+                start -= lead
+            else:
+                part = range(held if start + held <= claimed + tolerance else claimed - start)
+            audio = len(part)
+            if following is not None:
+                audio = min(audio, clock.sample(following.began_us) - start)
+            end = max(start + audio, claimed)
+            missing = end - start - audio
+            excess = held - audio if self.method is PauseMethod.SEGMENT else 0
+            unsure_us = _duration_us(max(missing, excess), clock.rate_hz)
+            if segment.part in lacks_us:
+                # It can't have stood still for longer than it had been running.
+                unsure_us = min(
+                    lacks_us[segment.part], segment.offset_us + ended_us - segment.began_us
+                )
+            previous = _Stretch(
+                segment,
+                start,
+                part.start,
+                audio,
+                end,
+                excess,
+                short=missing > tolerance,
+                uncertainty_us=PLACEMENT_US + segment.took_us + unsure_us,
+            )
+            yield previous
 
-    The margins are open audio or the zeros that the mute wrote; no sample is taken twice.
-    """
-    margin = clock.samples(MARGIN_US)
-    offset = clock.samples(segment.offset_us)
-    free = clock.sample(segment.began_us) - (0 if previous is None else previous.end)
-    lead = min(margin, offset, free)
-    stop = min(held, offset + claimed + margin)
-    if previous is not None and previous.segment.part == segment.part:
-        lead = min(lead, offset - previous.part_start - previous.audio)
-    if following is not None and following.part == segment.part:
-        stop = min(stop, clock.samples(following.offset_us))
-    part = range(offset - lead, stop)
-    return (lead if part else 0), part
+    def _lacks_us(self, segments: Sequence[Segment]) -> dict[str, int]:
+        """How much shorter each shared part is than its monitor ran; where, nobody knows.
+
+        A monitor that ends while muted ends, as far as is known, with the next one's beginning.
+        """
+        begans_us: dict[str, int] = {}
+        for segment in segments:
+            begans_us.setdefault(segment.part, segment.began_us - segment.offset_us)
+        ends_us = [*begans_us.values(), self.closed_us][1:]
+        return {
+            part: max(
+                0, end_us - began_us - _duration_us(self.part_samples[part], self.clock.rate_hz)
+            )
+            for (part, began_us), end_us in zip(begans_us.items(), ends_us, strict=True)
+        }
+
+    def _of_shared_part(
+        self,
+        segment: Segment,
+        claimed: int,
+        previous: _Stretch | None,
+        following: Segment | None,
+    ) -> tuple[int, range]:
+        """By how many samples a muted part's stretch begins early, and which samples it takes.
+
+        The margins are open audio or the zeros that the mute wrote; no sample is taken twice. The
+        zeros are left out, for they alone tell where the mute was. But those that last longer than
+        a mute's own may be are somebody's silence, and up to the segment's edges they belong to it.
+        """
+        clock = self.clock
+        margin = clock.samples(MARGIN_US)
+        offset = clock.samples(segment.offset_us)
+        free = clock.sample(segment.began_us) - (0 if previous is None else previous.end)
+        lead = min(margin, offset, free)
+        stop = min(self.part_samples[segment.part], offset + claimed + margin)
+        if previous is not None and previous.segment.part == segment.part:
+            lead = min(lead, offset - previous.part_start - previous.audio)
+        if following is not None and following.part == segment.part:
+            stop = min(stop, clock.samples(following.offset_us))
+        if offset - lead >= stop:
+            return 0, range(offset - lead, stop)
+        zeros = self.zeros.get(segment.number, Zeros())
+        most = clock.samples(TOLERANCE_US)
+        beyond = max(0, stop - offset - claimed)
+        if zeros.before >= stop - offset + lead:
+            return 0, range(offset, stop - beyond)
+        stop -= zeros.after if zeros.after <= beyond + most else beyond
+        if offset:  # the first one's begin is its monitor's, and no mute's end
+            lead -= zeros.before if zeros.before <= lead + most else lead
+        return lead, range(offset - lead, stop)
 
 
 def _span(clock: _Clock, kind: SpanKind, start: int, end: int) -> Span:
@@ -275,19 +326,27 @@ def _audible(clock: _Clock, stretch: _Stretch) -> Iterator[Span]:
         )
 
 
-def _hole(clock: _Clock, start: int, end: int, gaps: Sequence[Gap]) -> Iterator[Span]:
+def _hole(
+    clock: _Clock, start: int, end: int, gaps: Sequence[Gap], uncertainty_us: int = PLACEMENT_US
+) -> Iterator[Span]:
     """The spans of the hole between two segments: each named gap reaches to the next one.
 
     What lies around the gaps (the guard, a loss before it was noticed) belongs to them. A named
     gap is listed even where the parts leave it no sample.
     """
     if not gaps and start < end:
-        yield _span(clock, SpanKind.GAP, start, end)
+        span = _span(clock, SpanKind.GAP, start, end)
+        yield replace(span, uncertainty_us=uncertainty_us)
     for index, gap in enumerate(gaps):
         until = end
         if index + 1 < len(gaps):
             until = min(end, max(start, clock.sample(gaps[index + 1].began_us)))
-        yield replace(_span(clock, SpanKind.GAP, start, until), sources=gap.sources, node=gap.node)
+        yield replace(
+            _span(clock, SpanKind.GAP, start, until),
+            sources=gap.sources,
+            node=gap.node,
+            uncertainty_us=uncertainty_us,
+        )
         start = until
 
 

@@ -27,6 +27,8 @@ class Segment:
     """The instant of the answer to its end. None: never seen (a crash)."""
     offset_us: int = 0
     """Method mute: where in the shared part this stretch begins."""
+    took_us: int = 0
+    """How long the answer to its start took: it may have begun as much before `began_us`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from turnrec.core.monitor import side_parts
 from turnrec.core.policy import PauseBehavior, PauseMethod
-from turnrec.core.timeline import TOLERANCE_US, Gap, Layout, Segment, Span, SpanKind, lay_out
-from turnrec.recordings.wav import Part, PartError, PartFormatError, read_part
+from turnrec.core.timeline import (
+    MARGIN_US,
+    PLACEMENT_US,
+    TOLERANCE_US,
+    Gap,
+    Layout,
+    Segment,
+    Span,
+    SpanKind,
+    Zeros,
+    lay_out,
+)
+from turnrec.recordings.wav import Part, PartError, PartFormatError, Samples, read_part
 from turnrec.recordings.wav_writer import RecordingError, WavWriter
 
 RECORDING_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -119,19 +132,10 @@ def join(plan: JoinPlan) -> Joined:
     """
     _check_names(plan)
     parts, problems = _read_parts(plan)
-    layout = lay_out(
-        opened_us=plan.opened_us,
-        closed_us=plan.closed_us,
-        segments=plan.segments,
-        gaps=plan.gaps,
-        part_samples={
-            segment.part: parts[segment.part].samples if segment.part in parts else 0
-            for segment in plan.segments
-        },
-        rate_hz=plan.rate_hz,
-        behavior=plan.behavior,
-        method=plan.method,
-    )
+    layout = _lay_out(plan, parts)
+    if plan.method is PauseMethod.MUTE:
+        layout = _lay_out(plan, parts, _zeros(layout, parts))
+        problems += _standstills(layout)
     problems += _problems_of(layout, parts)
     problems += _strays(plan)
     path, sha256 = None, None
@@ -224,6 +228,62 @@ def _read_parts(plan: JoinPlan) -> tuple[dict[str, Part], list[str]]:
             )
         parts[name] = part
     return parts, problems
+
+
+def _lay_out(
+    plan: JoinPlan, parts: Mapping[str, Part], zeros: Mapping[int, Zeros] | None = None
+) -> Layout:
+    return lay_out(
+        opened_us=plan.opened_us,
+        closed_us=plan.closed_us,
+        segments=plan.segments,
+        gaps=plan.gaps,
+        part_samples={
+            segment.part: parts[segment.part].samples if segment.part in parts else 0
+            for segment in plan.segments
+        },
+        rate_hz=plan.rate_hz,
+        behavior=plan.behavior,
+        method=plan.method,
+        zeros=zeros,
+    )
+
+
+def _zeros(layout: Layout, parts: Mapping[str, Part]) -> dict[int, Zeros]:
+    """Count the zeros at a muted part's edges, as far as they can tell where the mute was."""
+    most = (MARGIN_US + TOLERANCE_US) * layout.rate_hz // 1_000_000 + 1
+    found = {}
+    for span in layout.spans:
+        if span.segment is None or span.part is None or not span.part_samples:
+            continue
+        count = min(most, span.part_samples)
+        last = span.part_start_sample + span.part_samples - count
+        head, tail = (
+            np.concatenate(list(parts[span.part].blocks(start, count)))
+            for start in (span.part_start_sample, last)
+        )
+        found[span.segment] = Zeros(_leading_zeros(head), _leading_zeros(tail[::-1]))
+    return found
+
+
+def _leading_zeros(samples: Samples) -> int:
+    sounds = samples != 0
+    return int(sounds.argmax()) if sounds.any() else len(samples)
+
+
+def _standstills(layout: Layout) -> Iterator[str]:
+    """Parts of method mute that are shorter than their monitor ran: nothing re-anchors them."""
+    unsure_us: dict[str, int] = {}
+    for span in layout.spans:
+        if span.part is not None:
+            most_us = max(unsure_us.get(span.part, 0), span.uncertainty_us - PLACEMENT_US)
+            unsure_us[span.part] = most_us
+    for part, most_us in unsure_us.items():
+        if most_us > TOLERANCE_US:
+            yield (
+                f"part {part} may have stood still for {most_us / 1_000_000:.3f} s while no audio"
+                " arrived; what follows in it may be that much too late in the file, or missing"
+            )
 
 
 def _problems_of(layout: Layout, parts: Mapping[str, Part]) -> Iterator[str]:

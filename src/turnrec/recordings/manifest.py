@@ -143,7 +143,9 @@ class _Stretch(_Block):
     begin: Instant
     end: Instant
     uncertainty_us: Count
-    """How far from `begin` and `end` the truth may be."""
+    """How far from its place in the file the sound of an instant may be: the file tracks the clock
+    to 20 ms; then how long Asterisk's answer to the start took, and what the part lacks or has in
+    excess, which may lie anywhere in it. A gap's is that of the segment that ends it."""
 
 
 class SegmentSpan(_Stretch):
@@ -182,9 +184,17 @@ class RedactedSpan(_Stretch):
 
 class GapSpan(_Stretch):
     """What was not recorded. Without sources it is a seam: one monitor had ended, or none had
-    begun, and the next did not write yet."""
+    begun, and the next did not write yet.
+
+    Its edges are those of the proof: `begin` is Asterisk's answer to the stop, `end` the answer to
+    the next start, where the next part's first sample lies."""
 
     kind: Literal["gap"] = "gap"
+    silent_from: Instant
+    """Where the sound before it ends: earlier than `begin` by what Asterisk had not written yet
+    when it was told to stop."""
+    silent_from_sample: Count
+    """The same in the file: the first sample after the last that was recorded."""
     sources: tuple[Source, ...]
     """Whose holds kept it from being recorded."""
     node: str | None

@@ -45,7 +45,7 @@ def test_a_segment_runs_from_its_begin_to_its_end() -> None:
     assert recording.running_part is None
     recording.begin_segment(begun("p", 10))
     assert recording.running_part == "p"
-    assert recording.end_segment(20) == Segment(1, "p", 10, 20)
+    assert recording.end_segment(20) == Segment(1, "p", 10, 20, took_us=1)
     assert recording.running_part is None
 
 
@@ -58,13 +58,13 @@ def test_an_end_without_a_segment_enters_nothing() -> None:
 def test_an_end_that_nobody_saw_is_entered_as_unknown() -> None:
     recording = OpenRecording("R1", 0)
     recording.begin_segment(begun("p", 10))
-    assert recording.end_segment(None) == Segment(1, "p", 10, None)
+    assert recording.end_segment(None) == Segment(1, "p", 10, None, took_us=1)
 
 
 def test_no_segment_ends_before_it_began() -> None:
     recording = OpenRecording("R1", 0)
     recording.begin_segment(begun("p", 10))
-    assert recording.end_segment(3) == Segment(1, "p", 10, 10)
+    assert recording.end_segment(3) == Segment(1, "p", 10, 10, took_us=1)
 
 
 def test_a_gap_lasts_from_its_opening_to_the_next_segment() -> None:
@@ -103,7 +103,7 @@ def test_finishing_ends_the_running_segment() -> None:
     recording = OpenRecording("R1", 0)
     recording.begin_segment(begun("p", 10))
     finished = recording.finish("C1", Bot("kyc"), 90)
-    assert finished.segments == (Segment(1, "p", 10, 90),)
+    assert finished.segments == (Segment(1, "p", 10, 90, took_us=1),)
     assert finished.gaps == ()
 
 

@@ -20,6 +20,7 @@ from turnrec.core.timeline import (
     Span,
     SpanKind,
     TimelineError,
+    Zeros,
     lay_out,
 )
 
@@ -39,6 +40,7 @@ class Call:
     part_samples: dict[str, int]
     rate_hz: int = 8000
     method: PauseMethod = PauseMethod.SEGMENT
+    zeros: dict[int, Zeros] | None = None
 
     def lay_out(self, behavior: PauseBehavior = PauseBehavior.SILENCE) -> Layout:
         return lay_out(
@@ -50,6 +52,7 @@ class Call:
             rate_hz=self.rate_hz,
             behavior=behavior,
             method=self.method,
+            zeros=self.zeros,
         )
 
 
@@ -269,7 +272,9 @@ def test_a_sample_that_the_file_does_not_have_has_no_call_time(sample: int) -> N
 # ------------------------------------------------------------------ method mute
 
 
-def muted(behavior: PauseBehavior = PauseBehavior.SILENCE) -> Layout:
+def muted(
+    behavior: PauseBehavior = PauseBehavior.SILENCE, zeros: dict[int, Zeros] | None = None
+) -> Layout:
     segments = (
         segment(1, 0, 2 * S, "r-001.wav", 0),
         segment(2, 5 * S, 8 * S, "r-001.wav", 5 * S),
@@ -279,6 +284,7 @@ def muted(behavior: PauseBehavior = PauseBehavior.SILENCE) -> Layout:
         segments=segments,
         part_samples={"r-001.wav": 80_000},
         method=PauseMethod.MUTE,
+        zeros=zeros,
     ).lay_out(behavior)
 
 
@@ -298,6 +304,57 @@ def test_a_muted_part_is_skipped_by_the_same_margins() -> None:
     layout = muted(PauseBehavior.SKIP)
     assert layout.samples == 16_000 + 24_000 + 3 * 320
     assert layout.samples == muted().audible_samples
+
+
+@pytest.mark.parametrize("behavior", PauseBehavior)
+def test_a_mutes_own_zeros_are_no_part_of_a_stretch(behavior: PauseBehavior) -> None:
+    """Sound ends 10 ms before the mute's answer, and begins 5 ms after the unmute's."""
+    layout = muted(behavior, {1: Zeros(0, 400), 2: Zeros(360, 320)})
+    first, pause, second = layout.spans[:3]
+    assert (first.samples, first.part_samples) == (16_000, 15_920)
+    assert (pause.begin_us, pause.end_us) == (OPENED_US + 2 * S, OPENED_US + 5 * S + 5 * MS)
+    assert (second.part_start_sample, second.part_samples) == (40_040, 24_000 - 40)
+    assert layout.spans[3].begin_us == OPENED_US + 8 * S
+
+
+@pytest.mark.parametrize(
+    ("zeros", "audio"),
+    [
+        ({1: Zeros(0, 801), 2: Zeros(801, 801)}, [range(16_000), range(40_000, 64_000)]),
+        ({1: Zeros(16_320, 801), 2: Zeros(24_640, 801)}, [range(16_000), range(40_000, 64_000)]),
+        ({1: Zeros(300, 0), 2: Zeros(0, 0)}, [range(16_320), range(39_680, 64_320)]),
+    ],
+    ids=["somebody was silent", "nothing else", "a monitor's begin is no mute's end"],
+)
+def test_silence_that_was_recorded_is_told_from_a_mutes(
+    zeros: dict[int, Zeros], audio: list[range]
+) -> None:
+    spans = [span for span in muted(zeros=zeros).spans if span.kind is SEGMENT]
+    found = [
+        range(one.part_start_sample, one.part_start_sample + one.part_samples) for one in spans
+    ]
+    assert found == audio
+
+
+def test_a_muted_part_that_stood_still_makes_all_of_it_uncertain() -> None:
+    """3 s without RTP, somewhere: each stretch may be off by them, or by all that had run."""
+    segments = (segment(1, 0, 2 * S, "r-001.wav"), segment(2, 5 * S, 8 * S, "r-001.wav", 5 * S))
+    later = segment(3, 12 * S, 14 * S, "r-002.wav")
+    layout = replace(
+        call(14, [], []),
+        segments=(*segments, later),
+        part_samples={"r-001.wav": (12 - 3) * 8_000, "r-002.wav": 16_000},
+        method=PauseMethod.MUTE,
+    ).lay_out()
+    unsure_us = [span.uncertainty_us for span in layout.spans if span.kind is SEGMENT]
+    assert unsure_us == [PLACEMENT_US + 2 * S, PLACEMENT_US + 3 * S, PLACEMENT_US]
+    assert layout.spans[-1].begin_us == OPENED_US + 12 * S
+
+
+def test_what_an_answer_took_is_uncertain_for_its_segment_and_the_gap_before() -> None:
+    late = replace(segment(2, 2 * S, 3 * S), took_us=90 * MS)
+    layout = call(3, [segment(1, 0, S), late], [8_000, 8_000], [gap(S, 2 * S)]).lay_out()
+    assert [span.uncertainty_us - PLACEMENT_US for span in layout.spans] == [0, 90 * MS, 90 * MS]
 
 
 def test_a_muted_pause_shorter_than_a_margin_is_still_listed_and_uses_no_sample_twice() -> None:

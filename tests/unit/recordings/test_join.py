@@ -206,6 +206,35 @@ def test_a_muted_part_is_silenced_between_its_audible_stretches(bench: Bench) ->
     assert len(joined.parts) == 1
 
 
+def test_a_muted_parts_edges_are_where_its_own_zeros_begin_and_end(bench: Bench) -> None:
+    sound = tone(BOT, 32_000)
+    sound[7_900:24_100] = 0  # the mute, as Asterisk applied it
+    name = bench.add(0, 1, closed(sound))
+    later = Segment(2, name, OPENED_US + 3 * S, OPENED_US + 4 * S, 3 * S)
+    plan = replace(bench.plan(4), method=PauseMethod.MUTE, segments=(*bench.segments, later))
+    joined = join(plan)
+    first, hole, second = joined.spans
+    assert (first.samples, first.part_samples) == (8_000, 7_900)
+    assert (hole.start_sample, second.start_sample, second.samples) == (8_000, 24_100, 7_900)
+    assert joined.problems == ()
+    assert np.array_equal(audio(bench.target), sound)
+
+
+def test_a_muted_part_that_stood_still_is_a_problem_and_its_segments_are_uncertain(
+    bench: Bench,
+) -> None:
+    name = bench.add(0, 3, closed(tone(BOT, 40_000)))
+    later = Segment(2, name, OPENED_US + 5 * S, OPENED_US + 7 * S, 5 * S)
+    joined = join(
+        replace(bench.plan(8), method=PauseMethod.MUTE, segments=(*bench.segments, later))
+    )
+    assert joined.problems[0] == (
+        f"part {name} may have stood still for 3.000 s while no audio arrived; what follows in it"
+        " may be that much too late in the file, or missing"
+    )
+    assert [span.uncertainty_us for span in joined.spans if span.segment] == [3_020_000] * 3
+
+
 # ------------------------------------------------------------------ no file
 
 
