@@ -53,6 +53,8 @@ class Asker:
 
     origin: Origin
     actor: str | None = None
+    reason: str | None = None
+    """Why, in their own words."""
 
 
 @dataclass(slots=True)
@@ -417,7 +419,7 @@ class Calls:
     ) -> Answer:
         call = live.call
         actor = asker.actor or f"bot:{call.bot.name}"
-        job = Job(call, path, asker.origin, actor, lambda: live.overrun)
+        job = Job(call, path, asker.origin, actor, lambda: live.overrun, reason=asker.reason)
         try:
             async with self._locked(live, dialplan=path.is_dialplan):
                 # Whoever waited for the lock may have waited for the call's end.

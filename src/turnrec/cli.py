@@ -7,7 +7,6 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage or configuration, 3 no
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import logging
 import os
@@ -216,7 +215,7 @@ def calls(
     as_json: JsonOption = False,
 ) -> None:
     """List the calls that are live now."""
-    found = _client(config).get("/v1/calls", ended=ended, limit=limit)
+    found = _client(config).get("/v1/calls", live=not ended, limit=limit)["items"]
     columns = {
         "id": "id",
         "bot": "bot",
@@ -241,7 +240,7 @@ def recordings(
     as_json: JsonOption = False,
 ) -> None:
     """List recordings, the newest first."""
-    found = _client(config).get("/v1/recordings", call=call, limit=limit)
+    found = _client(config).get("/v1/recordings", call=call, limit=limit)["items"]
     for one in found:
         one["gap_count"] = len(one["gaps"])
     columns = {
@@ -330,10 +329,11 @@ def _cell(value: object) -> str:
 
 
 def _act(config: Path | None, call: str, action: Action, *, new: bool = False) -> None:
-    body = {"call": call, "action": action.value, "new": new, "actor": getpass.getuser()}
-    after = _client(config).post("/v1/actions", body)
-    if after["notice"]:
-        print(after["notice"], file=sys.stderr)
+    body = {"action": action.value, "new": new}
+    outcome = _client(config).post(f"/v1/calls/{quote(call, safe='')}/actions", body)
+    if outcome["notice"]:
+        print(outcome["notice"]["sentence"], file=sys.stderr)
+    after = outcome["call"]
     held = f", held by {', '.join(after['holds'])}" if after["holds"] else ""
     print(f"{after['state']}{held}")
 

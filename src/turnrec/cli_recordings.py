@@ -6,7 +6,6 @@ ask the server, which alone writes the ledger.
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -140,7 +139,6 @@ def register(app: typer.Typer, connect: Connect) -> None:
             "to": to,
             "reason": reason,
             "delete_original": delete_original,
-            "actor": getpass.getuser(),
         }
         made = connect(config).post(_url(recording, "redact"), body)
         if as_json:
@@ -184,7 +182,7 @@ def register(app: typer.Typer, connect: Connect) -> None:
 
 
 def _ask(client: ControlClient, recording: str, what: str, reason: str) -> Any:
-    return client.post(_url(recording, what), {"reason": reason, "actor": getpass.getuser()})
+    return client.post(_url(recording, what), {"reason": reason})
 
 
 def _tell_left(gone: dict[str, Any]) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from turnrec.core.call import Call
 from turnrec.core.entry import JSON
+from turnrec.core.errors import RefusedError
+from turnrec.core.policy import Action
+from turnrec.core.recorder import Command, Source, decide
 from turnrec.ledger.views import CallRecord, RecordingRecord, RecordingStatus
 
 
@@ -26,8 +29,30 @@ def describe_call(call: Call) -> dict[str, JSON]:
         "node": None if call.turn is None else call.turn.node.name,
         "turn": None if call.turn is None else call.turn.number,
         "recording": None if recording is None else recording.id,
+        "since": instant(call.since_us),
+        **_operators_actions(call),
+        "company": [
+            {"channel": party.channel, "party": party.party.value}
+            for party in sorted(call.company, key=lambda one: one.uniqueid)
+        ],
         "unconfirmed_monitors": len(call.suspects),
     }
+
+
+def _operators_actions(call: Call) -> dict[str, JSON]:
+    """What an operator's action would change now, and why others would be refused."""
+    allowed: list[JSON] = []
+    refused: dict[str, JSON] = {}
+    for action in Action:
+        command = Command(action, Source.OPERATOR)
+        try:
+            decision = decide(call.recorder, command, stop_is_final=call.bot.stop_is_final)
+        except RefusedError as error:
+            refused[action.value] = {"id": error.id, "sentence": str(error)}
+            continue
+        if decision.after != call.recorder:
+            allowed.append(action.value)
+    return {"allowed": allowed, "refused": refused}
 
 
 def describe_past_call(record: CallRecord) -> dict[str, JSON]:
@@ -44,6 +69,12 @@ def describe_past_call(record: CallRecord) -> dict[str, JSON]:
         "holds": [hold.value for hold in record.holds],
         "node": record.node,
         "turn": record.turn,
+        "recording": None,
+        "since": instant(record.ended_us),
+        "allowed": [],
+        "refused": {},
+        "company": [],
+        "unconfirmed_monitors": 0,
     }
 
 

@@ -47,6 +47,16 @@ class ReasonMissingError(RefusedError):
         super().__init__(f"give a reason of 1 to {_REASON_LETTERS} letters, on one line")
 
 
+def check_reason(reason: str) -> None:
+    """Return if it can be a reason.
+
+    Raises:
+        ReasonMissingError: it is empty, too long, or not on one line.
+    """
+    if not reason.isprintable() or not 0 < len(reason.strip()) <= _REASON_LETTERS:
+        raise ReasonMissingError
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Who wants it, where from, and why."""
@@ -56,8 +66,7 @@ class Asked:
     origin: Origin
 
     def __post_init__(self) -> None:
-        if not self.reason.isprintable() or not 0 < len(self.reason.strip()) <= _REASON_LETTERS:
-            raise ReasonMissingError
+        check_reason(self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,18 @@ from pathlib import Path, PurePosixPath
 from ulid import ULID
 
 from turnrec import __version__
-from turnrec.answer import Status
 from turnrec.archive import KeptArchive
 from turnrec.asterisk.agi import AgiServer
 from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.ami_settings import AmiSettings
 from turnrec.asterisk.paths import Ways
 from turnrec.asterisk.spool import Spool
-from turnrec.calls import Asker, Calls
+from turnrec.calls import Calls
 from turnrec.clock import SteadyClock
 from turnrec.core.entry import JSON, Entry, EntryKind, Origin
-from turnrec.core.errors import UnknownCallError
-from turnrec.core.policy import Action
-from turnrec.core.recorder import Source
-from turnrec.describe import describe_call, describe_past_call, describe_recording
+from turnrec.core.errors import UnknownRecordingError
+from turnrec.describe import describe_recording
+from turnrec.desk import CallDesk
 from turnrec.dialplan import Door
 from turnrec.flow import FlowFile
 from turnrec.keeping import Keeper
@@ -43,12 +41,20 @@ from turnrec.recordings.transcript_file import TranscriptFiles
 from turnrec.retention import Retention
 from turnrec.room import Room
 from turnrec.settings import AsteriskSettings, Settings
+from turnrec.strangers import Strangers
 from turnrec.talks import Talks
 from turnrec.transcript_export import TranscriptExport
 from turnrec.transcripts import Books, Transcripts
 from turnrec.watch import Watch
+from turnrec.web.access import Access
+from turnrec.web.app import create_app, guarded
 from turnrec.web.archive import archive_routes
-from turnrec.web.control import ControlServer
+from turnrec.web.calls import call_routes
+from turnrec.web.doors import ControlSocket, HttpServer
+from turnrec.web.gate import KeyAdmission, LocalAdmission
+from turnrec.web.keys import ApiKey, KeyRing
+from turnrec.web.recordings import recording_routes
+from turnrec.web.server import server_routes
 from turnrec.web.transcripts import transcript_routes
 
 logger = logging.getLogger(__name__)
@@ -175,7 +181,7 @@ class Service:
             lambda alarm_id, sentence: self.calls.notes.alarm(None, alarm_id, sentence),
         )
         self.calls.notes.room = self._room
-        keeper = Keeper(
+        self._keeper = keeper = Keeper(
             self.ledger,
             self._journal,
             self.calls.notes,
@@ -187,17 +193,44 @@ class Service:
         self._retention = Retention(
             keeper, self.flow, self.clock, interval_s=settings.retention.interval_s
         )
-        self._control = ControlServer(
-            self,
-            settings.server.control_socket,
-            transcript_routes(transcripts, TranscriptExport(self.ledger, self._transcript_files)),
-            archive_routes(KeptArchive(keeper)),
+        api = settings.api
+        self.keys = KeyRing(api.keys_file, on_change=self._note_key)
+        strangers = Strangers(self._journal, self.clock)
+        self.desk = CallDesk(self.calls, talks, self.ways, self.ledger)
+        app = create_app(
+            (
+                server_routes(self),
+                call_routes(self.desk),
+                transcript_routes(
+                    transcripts, TranscriptExport(self.ledger, self._transcript_files)
+                ),
+                recording_routes(self),
+                archive_routes(KeptArchive(keeper)),
+            )
+        )
+        self._control = ControlSocket(
+            guarded(app, LocalAdmission()), settings.server.control_socket
+        )
+        self._http = HttpServer(
+            guarded(
+                app,
+                KeyAdmission(
+                    self.keys, requests_per_s=api.requests_per_s, on_refused=strangers.came
+                ),
+            ),
+            api.host,
+            api.port,
         )
 
     @property
     def agi_port(self) -> int:
         """Where it listens for FastAGI."""
         return self._agi.port
+
+    @property
+    def api_port(self) -> int:
+        """Where the HTTP API listens; 0: nowhere."""
+        return self._http.port
 
     @property
     def recordings_dir(self) -> Path:
@@ -221,6 +254,8 @@ class Service:
         server = self._settings.server
         await self._agi.listen(server.agi_host, server.agi_port)
         await self._control.start()
+        if self._settings.api.enabled:
+            await self._http.start(has_keys=self.keys.has_any)
         self._net.start()
         self._watch.start()
         self._limits.start()
@@ -230,6 +265,8 @@ class Service:
         if self._settings.asterisk.ami_enabled:
             await self.ami.start()
         logger.info("FastAGI on %s:%d", server.agi_host, self.agi_port)
+        if self.api_port:
+            logger.info("API and page on http://%s:%d", self._settings.api.host, self.api_port)
 
     async def stop(self) -> None:
         """End in order. Running calls keep their state, and are taken up at the next start."""
@@ -241,6 +278,7 @@ class Service:
         await self._net.close()
         await self.ami.close()
         self._recognisers.close()
+        await self._http.stop()
         await self._control.stop()
         await self.calls.settle()
         self._note(EntryKind.SERVER_STOPPED)
@@ -254,11 +292,20 @@ class Service:
 
     # -------------------------------------------------------------- what the socket asks
 
+    def readiness(self) -> dict[str, bool]:
+        """Whether each part is as it should be."""
+        return {
+            "ami": self.ami.ready or not self._settings.asterisk.ami_enabled,
+            "ledger": self.ledger.healthy and self._journal.vouches(),
+            "room": self._room.lack() is None,
+        }
+
     def status(self) -> dict[str, JSON]:
         """How the parts are."""
         return {
             "version": __version__,
             "agi_port": self.agi_port,
+            "api_port": self.api_port,
             "agi_sessions": self._agi.session_count,
             "ami_ready": self.ami.ready,
             "asterisk_version": self.ways.asterisk_version,
@@ -269,41 +316,43 @@ class Service:
             "room": self._room.lack() or "enough",
         }
 
-    async def list_calls(self, *, ended: bool, limit: int) -> list[dict[str, JSON]]:
-        """Live calls, and with `ended` past ones too, newest first."""
-        if not ended:
-            return [describe_call(call) for call in reversed(self.calls.live())][:limit]
-        await self.ledger.flush()
-        return [describe_past_call(record) for record in await self.ledger.calls(limit=limit)]
-
-    async def list_recordings(self, *, call_id: str | None, limit: int) -> list[dict[str, JSON]]:
+    async def list_recordings(
+        self, access: Access, *, call_id: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, JSON]], str | None]:
         """Recordings, newest first."""
         await self.ledger.flush()
-        records = await self.ledger.recordings(call_id=call_id, limit=limit)
-        return [describe_recording(record, self.recordings_dir) for record in records]
+        records = await self.ledger.recordings(call_id=call_id, limit=limit + 1, before=cursor)
+        seen = [one for one in records if access.may_see(one.bot)]
+        shown = [describe_recording(record, self.recordings_dir) for record in seen[:limit]]
+        return shown, seen[limit - 1].recording_id if len(seen) > limit else None
 
-    async def act(self, call: str, action: Action, *, new: bool, actor: str) -> dict[str, JSON]:
-        """Carry out an operator's action on a live call, named by its id, uniqueid or external id.
-
-        Raises:
-            TurnrecError: it was refused, or could not be confirmed.
-        """
-        found = self.calls.search(call)
-        if found is None:
-            raise UnknownCallError(call[:64])
-        path = self.ways.by_ami(found.channel, found.uniqueid)
-        answer = await self.calls.act(
-            path, action, Source.OPERATOR, Asker(Origin.CLI, actor), new=new
-        )
-        if answer.error is not None and answer.status is not Status.OK:
-            raise answer.error
-        notice = None if answer.error is None else str(answer.error)
-        return describe_call(found) | {"notice": notice}
+    async def show_recording(self, access: Access, recording_id: str) -> dict[str, JSON]:
+        """One recording, with all that was entered when it was closed."""
+        shown = await self._keeper.show(recording_id)
+        access.check_sees(str(shown["bot"]), UnknownRecordingError(recording_id[:64]))
+        return shown
 
     async def reload_flow(self) -> list[str]:
         """Read the flow file anew; return its mistakes. With any, the old flow stays in force."""
         result = await asyncio.to_thread(self.flow.reload)
         return [str(mistake) for mistake in result.mistakes]
+
+    def _note_key(self, key: ApiKey, change: str) -> None:
+        logger.warning("API key %s %s", key.name, change)
+        detail: dict[str, JSON] = {
+            "name": key.name,
+            "change": change,
+            "rights": sorted(key.rights),
+            "bots": None if key.bots is None else sorted(key.bots),
+        }
+        self._journal.append(
+            Entry(
+                kind=EntryKind.KEY_CHANGED,
+                at_us=self.clock(),
+                origin=Origin.SERVER,
+                detail=detail,
+            )
+        )
 
     def _note(self, kind: EntryKind) -> None:
         self._journal.append(Entry(kind=kind, at_us=self.clock(), origin=Origin.SERVER))

@@ -143,6 +143,20 @@ class ServerSettings(Section):
     agi_timeout_ms: Milliseconds = 5000
 
 
+class ApiSettings(Section):
+    """The HTTP API and its page."""
+
+    enabled: bool = True
+    host: Host = "127.0.0.1"
+    """Anything but loopback needs an API key that is good."""
+    port: PortOrAny = 8077
+    """0: any free port."""
+    keys_file: LocalPath = Path("/var/lib/turnrec/api-keys.json")
+    """The keys' hashes, as `turnrec api-key` makes and revokes them."""
+    requests_per_s: Annotated[int, Field(ge=1, le=100_000), _Whole] = 200
+    """How many requests one key may make, with bursts of twice as many."""
+
+
 class AsteriskSettings(Section):
     """How turnrec reaches Asterisk's manager interface."""
 
@@ -230,6 +244,7 @@ class Settings(BaseModel):
     model_config = Section.model_config
 
     server: ServerSettings
+    api: ApiSettings
     asterisk: AsteriskSettings
     recordings: RecordingsSettings
     ledger: LedgerSettings

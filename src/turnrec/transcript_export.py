@@ -38,6 +38,7 @@ class TranscriptExport:
 
     async def __call__(
         self,
+        bots: frozenset[str] | None,
         name: str,
         form: TranscriptFormat,
         time: TranscriptTime,
@@ -45,13 +46,18 @@ class TranscriptExport:
     ) -> str:
         """Write the transcript of a recording, or of a call by its id, uniqueid or external id.
 
-        A call's shows a redacted copy instead of what it is a copy of.
+        A call's shows a redacted copy instead of what it is a copy of. `bots` are the only ones
+        whose recordings may be shown; None: all.
 
         Raises:
             TurnrecError: there is none, or not in this time.
         """
         await self._ledger.flush()
         call, recordings = await self._find(name)
+        if bots is not None:
+            recordings = [one for one in recordings if one.bot in bots]
+            if not recordings:
+                raise UnknownRecordingOrCallError(name[:64])
         found = [await self._read(one) for one in recordings]
         redacted = {one.redacts for one in found if one is not None}
         transcripts = [one for one in found if one is not None and one.recording_id not in redacted]
@@ -67,7 +73,7 @@ class TranscriptExport:
         if recording is not None:
             call = await self._ledger.call(recording.call_id or "")
             return call, [recording]
-        call = await self._ledger.find_call(name)
+        call = await self._ledger.call(name) or await self._ledger.find_call(name)
         if call is None:
             raise UnknownRecordingOrCallError(name[:64])
         of_call = await self._ledger.recordings(call_id=call.call_id, limit=_MOST_OF_A_CALL)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +24,9 @@ from turnrec.ports import Recordings
 from turnrec.recognisers import Recognisers
 from turnrec.recordings.transcript_file import TranscriptFiles, read
 from turnrec.transcripts import Books, Transcripts
-from turnrec.web.control import Backend, ControlServer
+from turnrec.web.app import create_app, guarded
+from turnrec.web.doors import ControlSocket
+from turnrec.web.gate import LocalAdmission
 from turnrec.web.transcripts import transcript_routes
 
 WAIT_S = 30.0
@@ -32,7 +34,11 @@ SECRET = "four-three-two-one"
 
 
 async def no_export(
-    _name: str, _form: TranscriptFormat, _time: TranscriptTime, _behavior: PauseBehavior | None
+    _bots: frozenset[str] | None,
+    _name: str,
+    _form: TranscriptFormat,
+    _time: TranscriptTime,
+    _behavior: PauseBehavior | None,
 ) -> str:
     return "WEBVTT\n"
 
@@ -107,9 +113,8 @@ async def desk(
         )
         transcripts = Transcripts(house.calls, made[0], recognisers, clock, keep_late=keep_late)
         house.calls.listeners = transcripts
-        server = ControlServer(
-            cast("Backend", None), folder / "socket", transcript_routes(transcripts, no_export)
-        )
+        app = create_app([transcript_routes(transcripts, no_export)])
+        server = ControlSocket(guarded(app, LocalAdmission()), folder / "socket")
         await server.start()
         transport = httpx.AsyncHTTPTransport(uds=str(folder / "socket"))
         async with httpx.AsyncClient(
@@ -265,7 +270,7 @@ async def test_calls_unknown_or_over_are_refused(tmp_path: Path) -> None:
         await at.house.hang_up()
         for name in (at.house.caller.uniqueid, call_id):
             answer = await at.http.post(f"/v1/calls/{name}/utterances", json={"utterances": [one]})
-            assert (answer.status_code, answer.json()["id"]) == (409, "call-ended")
+            assert (answer.status_code, answer.json()["id"]) == (410, "call-ended")
             assert SECRET not in answer.text
 
 

@@ -142,13 +142,13 @@ class Server:
 
     async def calls(self) -> list[dict[str, Any]]:
         """The calls that it says are live, newest first."""
-        found: list[dict[str, Any]] = await self._ask("GET", "/v1/calls")
+        found: list[dict[str, Any]] = (await self._ask("GET", "/v1/calls"))["items"]
         return found
 
     async def act(self, call: str, action: str) -> dict[str, Any]:
         """Have it carry out an operator's action, as the CLI does."""
-        body = {"call": call, "action": action, "actor": "tester"}
-        found: dict[str, Any] = await self._ask("POST", "/v1/actions", body)
+        outcome = await self._ask("POST", f"/v1/calls/{call}/actions", {"action": action})
+        found: dict[str, Any] = outcome["call"]
         return found
 
     async def _ask(self, method: str, url: str, body: object = None) -> Any:

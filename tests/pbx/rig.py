@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from tests.pbx.tones import OPEN_BOT_HZ, PAUSED_BOT_HZ
 from turnrec.asterisk.agi import AgiServer, AgiSession
 from turnrec.asterisk.paths import Ways
 from turnrec.config import load_settings
+from turnrec.core.entry import Origin
+from turnrec.core.policy import Action
 from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx import instance
 from turnrec.pbx.configuration import PbxSettings, templates_dir
@@ -26,6 +29,7 @@ from turnrec.pbx.packages import Installation
 from turnrec.recordings.wav_writer import WavWriter
 from turnrec.service import Service
 from turnrec.settings import Settings
+from turnrec.web.access import Access, Right
 
 WAIT_S = 60.0
 """How long a condition may take before the test fails; never how long anything is slept for."""
@@ -98,6 +102,14 @@ class Rig:
     async def rx(self, command: str) -> str:
         """Run a command of the Asterisk CLI."""
         return await asyncio.to_thread(self.pbx.rx, command)
+
+    async def operate(self, call: str, action: Action, *, new: bool = False) -> Any:
+        """Have an operator, `cli:tester`, act on a live call; the call as it stands then."""
+        access = Access("tester", frozenset({Right.ADMIN}), Origin.CLI)
+        outcome = await self.service.desk.act(
+            access, call, action, new=new, as_bot=False, reason=None, person=None
+        )
+        return outcome["call"]
 
     async def recordings(self, count: int) -> list[RecordingRecord]:
         """Wait until so many recordings are closed; return them, oldest first."""
@@ -204,6 +216,7 @@ async def rig(
 def _settings(folder: Path, pbx: Pbx, extra: Mapping[str, Mapping[str, str]]) -> Settings:
     sections: dict[str, dict[str, str]] = {
         "server": {"agi_port": "0", "control_socket": '"control.sock"'},
+        "api": {"port": "0", "keys_file": '"api-keys.json"'},
         "asterisk": {
             "ami_port": str(pbx.ports.ami_tcp),
             "ami_username": f'"{pbx.ami_user}"',

@@ -334,10 +334,7 @@ async def test_an_operator_and_a_turn_at_the_same_instant_both_get_their_way(
         while not ends.done():
             for action in (Action.PAUSE, Action.RESUME):
                 results = await asyncio.gather(
-                    *(
-                        here.service.act(call.id, action, new=False, actor="cli:test")
-                        for call in here.service.calls.live()
-                    ),
+                    *(here.operate(call.id, action) for call in here.service.calls.live()),
                     return_exceptions=True,
                 )
                 refusals |= {str(getattr(one, "id", "")) for one in results} - {""}

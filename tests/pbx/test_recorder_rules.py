@@ -220,5 +220,5 @@ async def test_an_operator_pauses_on_top_of_the_bot_and_neither_undoes_the_other
 async def operator(here: Rig, action: Action) -> tuple[object, object]:
     """Have an operator act on the one live call; how the recorder stands then."""
     (call,) = here.service.calls.live()
-    done = await here.service.act(call.id, action, new=False, actor="cli:tester")
+    done = await here.operate(call.id, action)
     return done["state"], done["holds"]

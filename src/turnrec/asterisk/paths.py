@@ -11,6 +11,7 @@ from turnrec.asterisk.channel import AgiChannel, AmiChannel, Channel
 from turnrec.asterisk.mixmonitor import Clock, MuteDriver, SegmentDriver
 from turnrec.asterisk.spool import Spool
 from turnrec.asterisk.tally import Deed, Tally
+from turnrec.core.errors import UnknownChannelError
 from turnrec.core.policy import PauseMethod
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
@@ -50,6 +51,20 @@ class Ways:
     def by_ami(self, channel: str, uniqueid: str) -> AmiPath:
         """The way by the channel's name over AMI."""
         return AmiPath(self, channel, uniqueid)
+
+    async def named(self, uniqueid: str) -> AmiPath:
+        """The way to a channel of which only the uniqueid is known.
+
+        Raises:
+            UnknownChannelError: Asterisk has no such channel.
+            UnansweredError, AsteriskUnreachableError: it didn't say.
+        """
+        # Asterisk finds a channel by its uniqueid where it has none by this name.
+        asked = ("CHANNEL(name)", "CHANNEL(uniqueid)")
+        found = await self.channel(uniqueid, uniqueid).read(*asked)
+        if found["CHANNEL(uniqueid)"] != uniqueid:
+            raise UnknownChannelError
+        return self.by_ami(found["CHANNEL(name)"], uniqueid)
 
     def _would_mute_another(self, channel: Channel) -> bool:
         """Whether a mute may hit somebody else's monitor: older ones mute the first one only."""

@@ -9,6 +9,7 @@
     │   ├── HeldByAnotherError        held-by-another
     │   ├── TurnSupersededError       turn-superseded
     │   ├── UnknownCallError          unknown-call
+    │   ├── UnknownChannelError       unknown-channel
     │   ├── UnknownRecordingError     unknown-recording
     │   ├── UnknownBotError           unknown-bot
     │   ├── UnknownNodeError          unknown-node (told, not refused: the node is held)
@@ -127,6 +128,15 @@ class UnknownCallError(RefusedError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no call {name!r}; run turnrec-start on its channel first")
+
+
+class UnknownChannelError(RefusedError):
+    """Asterisk has no channel with this uniqueid."""
+
+    id = "unknown-channel"
+
+    def __init__(self) -> None:
+        super().__init__("Asterisk has no such channel: give the uniqueid of a live one")
 
 
 class UnknownRecordingError(RefusedError):

@@ -40,6 +40,7 @@ def write_settings(folder: Path, pbx: Pbx, spool_dir: Path, *, agi_port: int) ->
     secret.write_text(pbx.secrets.ami, "utf-8")
     sections: dict[str, dict[str, str | int]] = {
         "server": {"agi_port": agi_port, "control_socket": str(pbx.run_dir / "turnrec.sock")},
+        "api": {"port": 0, "keys_file": "api-keys.json"},
         "asterisk": {
             "ami_port": pbx.ports.ami_tcp,
             "ami_username": pbx.ami_user,

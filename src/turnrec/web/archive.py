@@ -1,64 +1,55 @@
-"""What the control socket can be asked of past recordings; it decides nothing.
+"""What can be done to past recordings over the API: held, released, deleted, redacted.
 
-It knows them only through `Archive`.
+It decides nothing, and knows recordings only through `Archive`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Protocol
 
 from fastapi import APIRouter
 from fastapi import Path as InPath
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from turnrec.core.entry import JSON
+from turnrec.web.access import Access, ActorName, Admin
+from turnrec.web.calls import Repeat
 
-ARCHIVE_STATUSES: Final = {
-    "unknown-recording": 404,
-    "invalid-time": 422,
-    "reason-missing": 422,
-    "recording-changed": 409,
-    "recording-exists": 409,
-    "span-map-invalid": 409,
-    "sound-unreadable": 409,
-}
-"""HTTP's status for the errors of this module, by id, where the kind of error doesn't say it."""
-
-RecordingId = Annotated[str, InPath(max_length=256)]
-Reason = Annotated[str, Field(max_length=10_000)]
-Actor = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$")]
-Time = Annotated[str, Field(max_length=256)]
+RecordingId = Annotated[str, InPath(min_length=1, max_length=64, description="the recording's id")]
+Reason = Annotated[str, Field(max_length=10_000, description="why, for the ledger")]
+Time = Annotated[
+    str,
+    Field(max_length=256, description="a call time with its zone, or a file time in seconds"),
+]
 
 
 class Archive(Protocol):
     """What can be asked for. Every method may raise `TurnrecError`."""
 
-    async def show_recording(self, recording_id: str) -> Mapping[str, JSON]:
-        """One recording, with all that was entered when it was closed."""
-
     async def hold_recording(
-        self, recording_id: str, reason: str, actor: str
+        self, access: Access, recording_id: str, reason: str, person: str | None
     ) -> Mapping[str, JSON]:
         """Forbid that it be deleted."""
 
     async def release_recording(
-        self, recording_id: str, reason: str, actor: str
+        self, access: Access, recording_id: str, reason: str, person: str | None
     ) -> Mapping[str, JSON]:
         """Allow again that it be deleted."""
 
     async def delete_recording(
-        self, recording_id: str, reason: str, actor: str
+        self, access: Access, recording_id: str, reason: str, person: str | None
     ) -> Mapping[str, JSON]:
         """Delete it, with a tombstone."""
 
     async def redact_recording(
         self,
+        access: Access,
         recording_id: str,
         from_: str,
         to: str,
         reason: str,
-        actor: str,
+        person: str | None,
         *,
         delete_original: bool,
     ) -> Mapping[str, JSON]:
@@ -68,8 +59,10 @@ class Archive(Protocol):
 class ChangeRequest(BaseModel):
     """Somebody's wish about a recording, and why."""
 
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
     reason: Reason
-    actor: Actor
+    actor: ActorName | None = Field(default=None, description="the person behind the key")
 
 
 class RedactRequest(ChangeRequest):
@@ -82,33 +75,42 @@ class RedactRequest(ChangeRequest):
 
 def archive_routes(archive: Archive) -> APIRouter:
     """Build the routes."""
-    router = APIRouter(prefix="/v1/recordings/{recording_id}")
-
-    @router.get("", response_model=None)
-    async def show(recording_id: RecordingId) -> Mapping[str, JSON]:
-        return await archive.show_recording(recording_id)
+    router = APIRouter(prefix="/v1/recordings/{recording_id}", tags=["recordings"])
 
     @router.post("/hold", response_model=None)
-    async def hold(recording_id: RecordingId, request: ChangeRequest) -> Mapping[str, JSON]:
-        return await archive.hold_recording(recording_id, request.reason, f"cli:{request.actor}")
+    async def hold(
+        access: Admin, recording_id: RecordingId, body: ChangeRequest, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
+        return await archive.hold_recording(access, recording_id, body.reason, body.actor)
 
     @router.post("/release", response_model=None)
-    async def release(recording_id: RecordingId, request: ChangeRequest) -> Mapping[str, JSON]:
-        return await archive.release_recording(recording_id, request.reason, f"cli:{request.actor}")
+    async def release(
+        access: Admin, recording_id: RecordingId, body: ChangeRequest, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
+        return await archive.release_recording(access, recording_id, body.reason, body.actor)
 
     @router.post("/delete", response_model=None)
-    async def delete(recording_id: RecordingId, request: ChangeRequest) -> Mapping[str, JSON]:
-        return await archive.delete_recording(recording_id, request.reason, f"cli:{request.actor}")
+    async def delete(
+        access: Admin, recording_id: RecordingId, body: ChangeRequest, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
+        return await archive.delete_recording(access, recording_id, body.reason, body.actor)
 
     @router.post("/redact", response_model=None)
-    async def redact(recording_id: RecordingId, request: RedactRequest) -> Mapping[str, JSON]:
+    async def redact(
+        access: Admin, recording_id: RecordingId, body: RedactRequest, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
         return await archive.redact_recording(
+            access,
             recording_id,
-            request.from_,
-            request.to,
-            request.reason,
-            f"cli:{request.actor}",
-            delete_original=request.delete_original,
+            body.from_,
+            body.to,
+            body.reason,
+            body.actor,
+            delete_original=body.delete_original,
         )
 
     return router

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import socket
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,10 @@ class ControlClient:
         transport = httpx.HTTPTransport(uds=str(self._path))
         try:
             self._knock()
-            with httpx.Client(transport=transport, base_url="http://turnrec") as client:
+            headers = {"Turnrec-Actor": getpass.getuser()}
+            with httpx.Client(
+                transport=transport, base_url="http://turnrec", headers=headers
+            ) as client:
                 answer = client.request(method, url, timeout=_TIMEOUT_S, **options)
         except (httpx.HTTPError, OSError) as error:
             raise ServerUnreachableError(
@@ -79,7 +83,7 @@ class ControlClient:
             return answer
         try:
             problem = answer.json()
-            raise ServerRefusedError(problem["id"], problem["title"])
+            raise ServerRefusedError(problem["id"], problem["detail"])
         except (ValueError, KeyError, TypeError):
             raise ServerRefusedError(
                 "http-error", f"turnrec answered with HTTP {answer.status_code}"

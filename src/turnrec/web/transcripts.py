@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Query, Response
+from fastapi import Path as InPath
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from turnrec.core.call import Call
 from turnrec.core.entry import INT64_MAX, JSON
+from turnrec.core.errors import UnknownCallError
 from turnrec.core.policy import PauseBehavior
 from turnrec.core.transcript import (
     MAX_TEXT,
@@ -34,21 +34,15 @@ from turnrec.core.transcript import (
 from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
 from turnrec.recognisers import Notice
 from turnrec.transcripts import Transcripts
+from turnrec.web.access import Access, BotKey, Reader, Watcher
+from turnrec.web.calls import CallName, Repeat
 
-Export = Callable[[str, TranscriptFormat, TranscriptTime, PauseBehavior | None], Awaitable[str]]
-"""Writes the transcript of a call or a recording, by name."""
+Export = Callable[
+    [frozenset[str] | None, str, TranscriptFormat, TranscriptTime, PauseBehavior | None],
+    Awaitable[str],
+]
+"""Writes the transcript of a call or a recording, by name, where it is of one of these bots."""
 
-STATUSES: Final = {
-    "bad-utterance": 422,
-    "too-many-utterances": 429,
-    "too-many-recognisers": 429,
-    "unknown-recogniser": 404,
-    "unknown-recording": 404,
-    "no-transcript": 404,
-}
-"""The HTTP statuses of these routes' own refusals; any other is 409."""
-
-_MAX_BODY_BYTES: Final = 4 << 20
 _MAX_AT_ONCE: Final = 200
 _ALIVE_EVERY_S: Final = 15.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,44 +111,30 @@ class AcknowledgementBody(_Body):
     halt: StrictInt = Field(ge=0, le=INT64_MAX)
 
 
-class QuietRoute(APIRoute):
-    """A route whose refusals repeat nothing of the body, which may be what a caller said."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the handler."""
-        handle = super().get_route_handler()
-
-        async def quietly(request: Request) -> Response:
-            if request.method == "POST":
-                length = request.headers.get("content-length", "")
-                if not length.isascii() or not length.isdecimal() or len(length) > 9:
-                    return _problem(411, "length-required", "say the body's length")
-                if int(length) > _MAX_BODY_BYTES:
-                    return _problem(413, "too-large", f"at most {_MAX_BODY_BYTES} bytes at once")
-            try:
-                return await handle(request)
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                sentence = f"{_where(first['loc'])}: {first['type'].replace('_', ' ')}"
-            return _problem(422, "bad-request", sentence)
-
-        return quietly
-
-
 def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
     """The routes."""
-    router = APIRouter(prefix="/v1", route_class=QuietRoute)
+
+    def find(access: Access, name: str) -> Call:
+        call = transcripts.find(name)
+        access.check_sees(call.bot.name, UnknownCallError(name[:64]))
+        return call
+
+    router = APIRouter(prefix="/v1", tags=["transcripts"])
 
     @router.post("/calls/{call}/utterances", response_model=None)
-    async def post(call: str, body: UtterancesBody) -> Mapping[str, JSON]:
+    async def post(
+        access: BotKey, call: CallName, body: UtterancesBody, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
+        find(access, call)
         utterances = [one.to_utterance() for one in body.utterances]
         taken = transcripts.post(call, utterances, body.recogniser)
         return {"kept": taken.kept, "cut": taken.cut, "dropped": taken.dropped}
 
     @router.get("/calls/{call}/transcription", response_model=None)
-    async def now(call: str) -> Mapping[str, JSON]:
+    async def now(access: Watcher, call: CallName) -> Mapping[str, JSON]:
         return {
-            "call": transcripts.find(call).id,
+            "call": find(access, call).id,
             "partials": [
                 {"speaker": one.speaker.value, "text": one.text, "begin_us": one.begin_us}
                 for one in transcripts.partials(call)
@@ -163,9 +143,11 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
 
     @router.get("/calls/{call}/transcription/events", response_model=None)
     async def events(
-        call: str, recogniser: Annotated[str | None, Query(max_length=64)] = None
+        access: BotKey,
+        call: CallName,
+        recogniser: Annotated[str | None, Query(max_length=64)] = None,
     ) -> StreamingResponse:
-        found = transcripts.find(call)
+        found = find(access, call)
         notices = transcripts.recognisers.listen(found, recogniser)
         return StreamingResponse(
             _stream(found, notices),
@@ -174,31 +156,40 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
         )
 
     @router.post("/calls/{call}/recognisers", response_model=None, status_code=201)
-    async def register(call: str, body: RecogniserBody) -> Mapping[str, JSON]:
-        found = transcripts.find(call)
+    async def register(
+        access: BotKey, call: CallName, body: RecogniserBody, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
+        found = find(access, call)
         recogniser, notice = transcripts.recognisers.register(
             found, body.name, must_acknowledge=body.must_acknowledge
         )
         return {"recogniser": recogniser, **_notice(found, notice)}
 
     @router.delete("/calls/{call}/recognisers/{recogniser}", response_model=None)
-    async def unregister(call: str, recogniser: str) -> Mapping[str, JSON]:
-        transcripts.recognisers.unregister(transcripts.find(call), recogniser)
+    async def unregister(
+        access: BotKey, call: CallName, recogniser: Annotated[str, InPath(max_length=64)]
+    ) -> Mapping[str, JSON]:
+        transcripts.recognisers.unregister(find(access, call), recogniser)
         return {}
 
     @router.post("/calls/{call}/acknowledgements", response_model=None)
-    async def acknowledge(call: str, body: AcknowledgementBody) -> Mapping[str, JSON]:
-        transcripts.recognisers.acknowledge(transcripts.find(call), body.recogniser, body.halt)
+    async def acknowledge(
+        access: BotKey, call: CallName, body: AcknowledgementBody, repeat: Repeat = None
+    ) -> Mapping[str, JSON]:
+        del repeat
+        transcripts.recognisers.acknowledge(find(access, call), body.recogniser, body.halt)
         return {}
 
     @router.get("/transcripts/{name}", response_model=None)
     async def transcript(
-        name: str,
+        access: Reader,
+        name: Annotated[str, InPath(min_length=1, max_length=256)],
         form: Annotated[TranscriptFormat, Query(alias="format")] = TranscriptFormat.JSON,
         time: TranscriptTime = TranscriptTime.CALL,
         behavior: PauseBehavior | None = None,
     ) -> Response:
-        text = await export(name, form, time, behavior)
+        text = await export(access.bots, name, form, time, behavior)
         return Response(text, media_type=_MEDIA_TYPES[form], headers={"Cache-Control": "no-store"})
 
     return router
@@ -253,20 +244,3 @@ def _at_us(value: int | str) -> int:
     if at_us < 0:
         raise BadUtteranceError("a time before 1970")
     return at_us
-
-
-_KNOWN: Final = frozenset(
-    name
-    for body in (WordBody, UtteranceBody, UtterancesBody, RecogniserBody, AcknowledgementBody)
-    for name in body.model_fields
-) | {"body", "path", "query", "call", "format", "time", "behavior"}
-
-
-def _where(place: tuple[int | str, ...]) -> str:
-    """A place in the body. A key that isn't one of ours could be anything: it is not repeated."""
-    return ".".join(str(step) if isinstance(step, int) or step in _KNOWN else "?" for step in place)
-
-
-def _problem(status: int, problem_id: str, sentence: str) -> JSONResponse:
-    body = {"type": f"turnrec:{problem_id}", "title": sentence, "id": problem_id}
-    return JSONResponse(body, status, media_type="application/problem+json")

@@ -294,7 +294,7 @@ class Scene:
         if mark == "open":
             self.channel = rest
         if mark == "entry" and self.row.entry is Entry.OPERATOR:
-            await self.here.service.act(self.row.id, Action.PAUSE, new=False, actor="cli:tester")
+            await self.here.operate(self.row.id, Action.PAUSE)
         phase = _PHASE_OF_MARK.get(mark)
         if phase is None:
             self.call.source = Silence()

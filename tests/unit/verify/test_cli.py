@@ -98,7 +98,8 @@ def test_a_server_with_a_key_that_others_may_read_does_not_start(tmp_path: Path)
     turnrec("key", "new", "signing.key", cwd=tmp_path)
     (tmp_path / "signing.key").chmod(0o644)
     (tmp_path / "turnrec.toml").write_text(
-        "[asterisk]\nami_enabled = false\n[server]\nagi_port = 0\ncontrol_socket = 'c.sock'\n"
+        "[asterisk]\nami_enabled = false\n[api]\nport = 0\n"
+        "[server]\nagi_port = 0\ncontrol_socket = 'c.sock'\n"
         "[recordings]\ndir = 'recordings'\nspool_dir = 'spool'\n[flow]\npath = 'flow.yaml'\n"
         "[ledger]\nurl = 'sqlite:///ledger.db'\nsigning_key_file = 'signing.key'\n"
     )

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from tests.unit.web.test_control import Backend
 from turnrec.core.entry import JSON
 from turnrec.core.errors import (
     InvalidTimeError,
@@ -20,8 +18,10 @@ from turnrec.core.errors import (
     UnknownRecordingError,
 )
 from turnrec.recordings.sound import SoundChangedError
+from turnrec.web.access import Access
+from turnrec.web.app import create_app, guarded
 from turnrec.web.archive import archive_routes
-from turnrec.web.control import create_app
+from turnrec.web.gate import Gate, LocalAdmission
 
 
 class Asked:
@@ -31,34 +31,33 @@ class Asked:
         self.asked: list[tuple[object, ...]] = []
         self.error: TurnrecError | None = None
 
-    async def show_recording(self, recording_id: str) -> Mapping[str, JSON]:
-        return self._answer("show", recording_id)
-
     async def hold_recording(
-        self, recording_id: str, reason: str, actor: str
+        self, access: Access, recording_id: str, reason: str, person: str | None
     ) -> Mapping[str, JSON]:
-        return self._answer("hold", recording_id, reason, actor)
+        return self._answer("hold", recording_id, reason, access.actor(person))
 
     async def release_recording(
-        self, recording_id: str, reason: str, actor: str
+        self, access: Access, recording_id: str, reason: str, person: str | None
     ) -> Mapping[str, JSON]:
-        return self._answer("release", recording_id, reason, actor)
+        return self._answer("release", recording_id, reason, access.actor(person))
 
     async def delete_recording(
-        self, recording_id: str, reason: str, actor: str
+        self, access: Access, recording_id: str, reason: str, person: str | None
     ) -> Mapping[str, JSON]:
-        return self._answer("delete", recording_id, reason, actor)
+        return self._answer("delete", recording_id, reason, access.actor(person))
 
     async def redact_recording(
         self,
+        access: Access,
         recording_id: str,
         from_: str,
         to: str,
         reason: str,
-        actor: str,
+        person: str | None,
         *,
         delete_original: bool,
     ) -> Mapping[str, JSON]:
+        actor = access.actor(person)
         return self._answer("redact", recording_id, from_, to, reason, actor, delete_original)
 
     def _answer(self, *asked: object) -> Mapping[str, JSON]:
@@ -68,7 +67,7 @@ class Asked:
         return {"id": "R1"}
 
 
-async def post(app: FastAPI, url: str, body: dict[str, object]) -> httpx.Response:
+async def post(app: Gate, url: str, body: dict[str, object]) -> httpx.Response:
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://turnrec") as client:
         return await client.post(f"/v1/recordings/{url}", json=body)
@@ -80,26 +79,28 @@ WHY = {"reason": "asked for", "actor": "anna"}
 @pytest.mark.parametrize("what", ["hold", "release", "delete"])
 async def test_each_wish_names_who_has_it_and_why(what: str) -> None:
     archive = Asked()
-    answer = await post(create_app(Backend(), archive_routes(archive)), f"R1/{what}", dict(WHY))
+    answer = await post(
+        guarded(create_app([archive_routes(archive)]), LocalAdmission()), f"R1/{what}", dict(WHY)
+    )
     assert answer.status_code == 200
-    assert archive.asked == [(what, "R1", "asked for", "cli:anna")]
+    assert archive.asked == [(what, "R1", "asked for", "cli:local:anna")]
 
 
 async def test_a_redaction_keeps_the_original_unless_told_otherwise() -> None:
     archive = Asked()
-    app = create_app(Backend(), archive_routes(archive))
+    app = guarded(create_app([archive_routes(archive)]), LocalAdmission())
     stretch = {**WHY, "from": "1", "to": "2"}
     await post(app, "R1/redact", {**stretch})
     await post(app, "R1/redact", {**stretch, "delete_original": True})
     assert [asked[-1] for asked in archive.asked] == [False, True]
-    assert archive.asked[0][:6] == ("redact", "R1", "1", "2", "asked for", "cli:anna")
+    assert archive.asked[0][:6] == ("redact", "R1", "1", "2", "asked for", "cli:local:anna")
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [
         (UnknownRecordingError("R1"), 404),
-        (NotAllowedError("held"), 409),
+        (NotAllowedError("held"), 403),
         (InvalidTimeError("no time"), 422),
         (SoundChangedError(Path("R1.wav"), "the ledger"), 409),
         (LedgerUnavailableError("behind"), 503),
@@ -108,17 +109,19 @@ async def test_a_redaction_keeps_the_original_unless_told_otherwise() -> None:
 async def test_each_refusal_has_its_status_and_its_id(error: TurnrecError, status: int) -> None:
     archive = Asked()
     archive.error = error
-    answer = await post(create_app(Backend(), archive_routes(archive)), "R1/delete", dict(WHY))
+    answer = await post(
+        guarded(create_app([archive_routes(archive)]), LocalAdmission()), "R1/delete", dict(WHY)
+    )
     assert answer.status_code == status
     assert answer.json()["id"] == error.id
-    assert answer.json()["title"] == str(error)
+    assert answer.json()["detail"] == str(error)
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"reason": "x"}, {"reason": "x", "actor": "an na"}, {"reason": 1, "actor": "anna"}]
+    "body", [{}, {"reason": "x", "actor": "an na"}, {"reason": 1, "actor": "anna"}]
 )
 async def test_a_wish_without_its_words_reaches_nobody(body: dict[str, object]) -> None:
     archive = Asked()
-    app = create_app(Backend(), archive_routes(archive))
+    app = guarded(create_app([archive_routes(archive)]), LocalAdmission())
     assert (await asyncio.gather(post(app, "R1/delete", body)))[0].status_code == 422
     assert archive.asked == []

@@ -1,0 +1,121 @@
+"""Who asks, and what they may: rights, and the dependency by which a route names the ones it needs.
+
+It checks no key and decides nothing of calls.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from pydantic import StringConstraints
+
+from turnrec.core.entry import Origin
+from turnrec.core.errors import RefusedError, TurnrecError
+
+ActorName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@-]{1,64}$")]
+"""Who stands behind a key: the supervisor at the page, the user at the command line."""
+
+
+class Right(enum.StrEnum):
+    """What a key allows. None implies another, but `admin` allows everything."""
+
+    READ = "read"
+    """See calls, recordings and events; listen; read transcripts and metrics."""
+    CONTROL = "control"
+    """An operator's start, pause, resume and stop."""
+    BOT = "bot"
+    """Begin calls and turns, announce agents, post utterances: what a bot does."""
+    AUDIT = "audit"
+    """Manifests, verification and the ledger."""
+    ADMIN = "admin"
+
+
+class MissingRightError(RefusedError):
+    """The key is good, but doesn't allow this."""
+
+    id = "not-allowed"
+
+    def __init__(self, wanted: frozenset[Right]) -> None:
+        names = " or ".join(repr(one.value) for one in Right if one in wanted)
+        super().__init__(f"this key lacks the right {names}")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who asks, as the door has found out."""
+
+    name: str
+    """The key's name, or the local user's."""
+    rights: frozenset[Right]
+    origin: Origin
+    bots: frozenset[str] | None = None
+    """The only bots whose calls they may see; None: all."""
+
+    def allows(self, *rights: Right) -> bool:
+        """Whether any one of the rights is given."""
+        return Right.ADMIN in self.rights or not self.rights.isdisjoint(rights)
+
+    def may_see(self, bot: str | None) -> bool:
+        """Whether calls of this bot may be known to them."""
+        return self.bots is None or bot in self.bots
+
+    def check_sees(self, bot: str | None, otherwise: TurnrecError) -> None:
+        """Return where they may see this bot.
+
+        Raises:
+            TurnrecError: the one given, which should be the one for what isn't there at all.
+        """
+        if not self.may_see(bot):
+            raise otherwise
+
+    def check(self, *rights: Right) -> None:
+        """Return where any one of the rights is given.
+
+        Raises:
+            MissingRightError: none is.
+        """
+        if not self.allows(*rights):
+            raise MissingRightError(frozenset(rights))
+
+    def actor(self, person: str | None = None) -> str:
+        """Who it was, for the ledger: `cli:root`, `key:desk`, `key:desk:anna`."""
+        prefix = "cli" if self.origin is Origin.CLI else "key"
+        return ":".join(filter(None, (prefix, self.name, person)))
+
+
+def access_of(request: Request) -> Access:
+    """The access that the gate has found (`turnrec.web.gate`)."""
+    found = request.scope["turnrec.access"]
+    assert isinstance(found, Access)  # noqa: S101 - the gate lets nothing else through
+    return found
+
+
+RIGHTS: Final = "__turnrec_rights__"
+"""Set on the dependencies that `needs` makes, so that a test can find a route without one."""
+
+
+def needs(*rights: Right) -> Callable[[Request], Access]:
+    """Make the dependency of a route that any one of these rights opens; none: any key does."""
+
+    def check(request: Request) -> Access:
+        access = access_of(request)
+        if rights:
+            access.check(*rights)
+        return access
+
+    setattr(check, RIGHTS, frozenset(rights))
+    return check
+
+
+AnyKey = Annotated[Access, Depends(needs())]
+Reader = Annotated[Access, Depends(needs(Right.READ))]
+Watcher = Annotated[Access, Depends(needs(Right.READ, Right.BOT))]
+Auditor = Annotated[Access, Depends(needs(Right.READ, Right.AUDIT))]
+LedgerReader = Annotated[Access, Depends(needs(Right.AUDIT))]
+BotKey = Annotated[Access, Depends(needs(Right.BOT))]
+Actor = Annotated[Access, Depends(needs(Right.CONTROL, Right.BOT))]
+Admin = Annotated[Access, Depends(needs(Right.ADMIN))]
