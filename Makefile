@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Tests run side by side, a module's in one process: one PBX each, started by whoever needs it.
+PYTEST_JOBS ?= 2
+PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-stay test test-postgresql matrix lint bench clean
 
@@ -19,7 +23,7 @@ demo-stay: $(STAMP)   ## The sample bot, waiting for your own softphone
 	@$(BIN)/turnrec demo --dir var/demo --stay
 
 test: $(STAMP) lint   ## Lint, types and every test, those on a real Asterisk included
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
 test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL=URL of an empty one
 	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'

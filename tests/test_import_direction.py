@@ -11,6 +11,10 @@
     web         core, path      what HTTP asks of the main path
     panic       core, asterisk  stops every monitor without the server's help
     describe    core, ledger    the JSON shape of calls and recordings
+    feed        core, ledger    what entries tell, to who listens
+                describe
+    webhooks    core, ledger    the same, to who is called
+                feed
     rest        core            settings, flow, logs, bots, the test PBX: and each other
     composers   everything      they put the house together
 
@@ -36,18 +40,23 @@ COMPOSERS = {
     "cli",
     "cli_recordings",
     "demo",
+    "desk",
     "dialplan",
+    "feed",
     "keeping",
     "memory",
     "proof",
     "redaction",
     "retention",
     "service",
+    "telling",
+    "strangers",
     "transcript_export",
     "verify",
+    "webhooks",
     "watch",
 }
-LAYERS = {"core", "asterisk", "ledger", "recordings", "web"}
+LAYERS = {"core", "asterisk", "ledger", "recordings", "feed", "webhooks", "web"}
 MAY_IMPORT = {
     "core": {"core"},
     "asterisk": {"core", "asterisk"},
@@ -58,6 +67,8 @@ MAY_IMPORT = {
     "web": {"core", "path", "web"},
     "panic": {"core", "asterisk"},
     "describe": {"core", "ledger"},
+    "feed": {"core", "ledger", "describe", "feed"},
+    "webhooks": {"core", "ledger", "feed", "webhooks"},
     "rest": {"core", "rest"},
     "composers": {*LAYERS, "path", "daemon", "panic", "describe", "rest", "composers"},
 }

@@ -206,7 +206,8 @@ class Service:
                 ),
                 recording_routes(self),
                 archive_routes(KeptArchive(keeper)),
-            )
+            ),
+            version=__version__,
         )
         self._control = ControlSocket(
             guarded(app, LocalAdmission()), settings.server.control_socket

@@ -24,6 +24,12 @@ agi_port = 0
 control_socket = "run/control.sock"
 recorder_deadline_ms = 2000
 agi_timeout_ms = 4000
+[api]
+enabled = false
+host = "0.0.0.0"
+port = 0
+keys_file = "keys.json"
+requests_per_s = 7
 [asterisk]
 ami_enabled = false
 ami_host = "pbx.example.net"
@@ -121,6 +127,13 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
             "control_socket": tmp_path / "run/control.sock",
             "recorder_deadline_ms": 2000,
             "agi_timeout_ms": 4000,
+        },
+        "api": {
+            "enabled": False,
+            "host": "0.0.0.0",
+            "port": 0,
+            "keys_file": tmp_path / "keys.json",
+            "requests_per_s": 7,
         },
         "asterisk": {
             "ami_enabled": False,
@@ -282,7 +295,8 @@ def test_a_secret_file_without_one_secret_is_refused(
         (
             "[xyz]",
             "[xyz]: unknown section"
-            " (use server, asterisk, recordings, ledger, flow, log, sweep, retention, transcripts)",
+            " (use server, api, asterisk, recordings, ledger, flow, log, sweep, retention,"
+            " transcripts)",
         ),
         ("agi_port = 1", "[agi_port]: unknown section ('agi_port' belongs in section 'server')"),
         ("server = 1", "server: must be a section: write it as [server]"),
