@@ -12,6 +12,7 @@ from turnrec.ledger.errors import LedgerError
 from turnrec.ledger.keys import PublicKey
 from turnrec.ledger.offline import OfflineLedger
 from turnrec.recordings.join import RECORDING_ID
+from turnrec.recordings.stereo import SUFFIX as STEREO
 from turnrec.verify.findings import Report, Status
 from turnrec.verify.ledgers import CheckedLedger, Signatures, check_ledger
 from turnrec.verify.recording import Loaded, check_ledger_only, check_recording, load
@@ -69,7 +70,7 @@ def verify(given: str, evidence: Evidence) -> Outcome:
         if not loaded:
             raise NothingToVerifyError(f"{given} holds no recordings")
     elif path.exists() or path.with_suffix(".json").exists():
-        loaded = [load(path)]
+        loaded = [load(_mix_of(path))]
     else:
         raise NothingToVerifyError(f"there is no {given}")
     outcome = Outcome()
@@ -128,6 +129,13 @@ def _checkpoints_near(ledger: Path | None, recordings: Path | None) -> Path | No
     if recordings is not None:
         folders += [recordings, *recordings.absolute().parents[:2]]
     return next((one / FILE_NAME for one in folders if (one / FILE_NAME).is_file()), None)
+
+
+def _mix_of(path: Path) -> Path:
+    """The recording that a two-channel file lies beside; any other file is itself."""
+    if not path.name.endswith(STEREO):
+        return path
+    return path.with_name(path.name.removesuffix(STEREO) + ".wav")
 
 
 def _check_one(loaded: Loaded, ledger: CheckedLedger | None, evidence: Evidence) -> Report:

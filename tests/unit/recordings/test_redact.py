@@ -15,7 +15,7 @@ from turnrec.core.errors import InvalidTimeError
 from turnrec.core.policy import PauseBehavior
 from turnrec.core.timeline import Layout, SpanKind
 from turnrec.recordings.export import export
-from turnrec.recordings.redact import Stretch, new_cuts, redact, redacted_layout
+from turnrec.recordings.redact import Stretch, cut_again, new_cuts, redact, redacted_layout
 from turnrec.recordings.sound import SoundChangedError, SoundFormat
 from turnrec.recordings.spans import layout_from_json, span_to_json
 from turnrec.recordings.wav_writer import RecordingExistsError
@@ -51,6 +51,8 @@ def test_exactly_the_stretch_is_silent_afterwards(
     assert (after[last:] == before[last:]).all()
     assert source.path.read_bytes() == data
     assert read_again(layout) == layout
+    cuts = [(span.start_sample, span.samples) for span in new_cuts(source.layout, layout)]
+    assert cut_again(source.layout, cuts) == layout
     cut = np.zeros(len(after), dtype=bool)
     for span in new_cuts(source.layout, layout):
         cut[span.start_sample : span.start_sample + span.samples] = True
@@ -198,6 +200,23 @@ def test_a_stretch_in_which_nothing_is_recorded_is_refused(tmp_path: Path) -> No
     stretch = file_stretch(gap.start_sample, gap.start_sample + gap.samples)
     with pytest.raises(InvalidTimeError, match="nothing is recorded"):
         redacted_layout(layout, stretch)
+
+
+def test_cuts_that_no_redaction_makes_are_refused(tmp_path: Path) -> None:
+    layout = recording(tmp_path, SILENCE).layout
+    segment = next(one for one in layout.spans if one.kind is SpanKind.SEGMENT)
+    gap = next(one for one in layout.spans if one.kind is SpanKind.GAP)
+    at = segment.start_sample
+    for cuts in (
+        [(gap.start_sample, 10)],
+        [(layout.samples, 10)],
+        [(at, 0)],
+        [(at, -5)],
+        [(at, segment.samples + 1)],
+        [(at, 10), (at + 10, 10)],
+    ):
+        with pytest.raises(InvalidTimeError):
+            cut_again(layout, cuts)
 
 
 def test_a_changed_file_is_not_redacted_and_none_is_overwritten(tmp_path: Path) -> None:

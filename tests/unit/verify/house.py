@@ -10,7 +10,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,17 @@ from turnrec.core.entry import JSON, Entry, EntryKind, Origin
 from turnrec.core.policy import Action, PauseBehavior, PauseMethod
 from turnrec.core.recorder import Source, State
 from turnrec.core.timeline import Gap, Segment
+from turnrec.keeping import Asked, Keeper
 from turnrec.ledger import Ledger
 from turnrec.ledger.chain import entry_hash
 from turnrec.ledger.checkpointer import Checkpointer
 from turnrec.ledger.checkpoints import CheckpointFile
 from turnrec.ledger.keys import PublicKey, SigningKey, make_key
+from turnrec.notes import Notes
 from turnrec.proof import ProvingCloser
 from turnrec.recordings.closer import Closer
+from turnrec.recordings.redact import Stretch
+from turnrec.service import LedgerJournal
 from turnrec.verify.run import Evidence, Outcome, verify
 
 CALL, RECORDING = "C1", "R1"
@@ -43,11 +47,15 @@ class House:
 
     folder: Path
     public_key: PublicKey
+    recording: str = RECORDING
+    """Which of its recordings is verified."""
+    url: str | None = None
+    """Where the ledger is, if not in the folder."""
 
     @property
     def wav(self) -> Path:
         """The joined file."""
-        return self.folder / "recordings" / DAY / f"{RECORDING}.wav"
+        return self.folder / "recordings" / DAY / f"{self.recording}.wav"
 
     @property
     def manifest(self) -> Path:
@@ -67,7 +75,7 @@ class House:
     def evidence(self, **changed: Any) -> Evidence:
         """All there is to hold the recording against."""
         given: dict[str, Any] = {
-            "ledger": str(self.ledger),
+            "ledger": self.url or str(self.ledger),
             "checkpoints": self.checkpoints,
             "public_key": self.public_key,
         }
@@ -83,11 +91,12 @@ class House:
 
     # -------------------------------------------------------------- laying hands on it
 
-    def change_sample(self, sample: int, value: int = 1000) -> None:
-        """Change one sample of the file."""
-        data = bytearray(self.wav.read_bytes())
+    def change_sample(self, sample: int, value: int = 1000, file: Path | None = None) -> None:
+        """Change one sample of a mono file; in a stereo one, twice as many are counted."""
+        path = file or self.wav
+        data = bytearray(path.read_bytes())
         data[44 + 2 * sample : 46 + 2 * sample] = value.to_bytes(2, "little", signed=True)
-        self.wav.write_bytes(data)
+        path.write_bytes(data)
 
     def change_manifest(self, change: Callable[[Any], None]) -> None:
         """Change the manifest, and write it as turnrec would."""
@@ -262,6 +271,8 @@ async def build(
     proof: str = "monitor gone, file closed",
     stop: bool = True,
     heard_share: float = 1.0,
+    dual_channel: bool = False,
+    ledger_url: str | None = None,
 ) -> House:
     """Record a call with three open turns and two paused ones, close it, and end the server."""
     (folder / "spool").mkdir(parents=True)
@@ -270,12 +281,12 @@ async def build(
     make_key(key_file)
     key = SigningKey.read(key_file)
     clock = Clock()
-    ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
+    ledger = Ledger.open(ledger_url or f"sqlite:///{folder / 'ledger.db'}")
     checkpointer = Checkpointer(
         ledger, key, CheckpointFile(folder / "checkpoints.jsonl"), clock, every_s=3600
     )
     story = Story(ledger, clock)
-    await _tell(folder, story, clock, proof, heard_share)
+    await _tell(folder, story, clock, proof, heard_share, dual_channel=dual_channel)
 
     async def at_once(_part: str, _within_ms: int) -> bool:
         return True
@@ -292,6 +303,7 @@ async def build(
         gaps=tuple(story.gaps),
         behavior=behavior,
         method=PauseMethod.SEGMENT,
+        dual_channel=dual_channel,
     )
     done = await proving.close(finished)
     assert done.ok, done.detail
@@ -307,10 +319,43 @@ async def build(
         await checkpointer.checkpoint()
     closer.shut_down()
     await ledger.close()
-    return House(folder, key.public)
+    return House(folder, key.public, url=ledger_url)
 
 
-async def _tell(folder: Path, story: Story, clock: Clock, proof: str, heard_share: float) -> None:
+async def redact(
+    house: House, from_: str, to: str, *, delete_original: bool = False, why: str = "a number"
+) -> House:
+    """Cut a stretch out, as the server does; the house, with the new recording to verify."""
+    key = SigningKey.read(house.folder / "signing.key")
+    clock = Clock()
+    clock.now_us += 3600 * 1_000_000 + len(list(house.wav.parent.iterdir())) * 1_000_000
+    ledger = Ledger.open(house.url or f"sqlite:///{house.ledger}")
+    checkpointer = Checkpointer(ledger, key, CheckpointFile(house.checkpoints), clock, every_s=3600)
+    ledger.append(Entry(kind=EntryKind.SERVER_STARTED, at_us=clock(), origin=Origin.SERVER))
+    journal = LedgerJournal(ledger)
+    new_id = f"{house.recording}x"
+    keeper = Keeper(
+        ledger,
+        journal,
+        Notes(journal, clock),
+        house.folder / "recordings",
+        house.folder / "gone",
+        clock,
+        lambda: new_id,
+    )
+    asked = Asked(why, "cli:anna", Origin.CLI)
+    stretch = Stretch.parse(from_, to)
+    await keeper.redact(house.recording, stretch, asked, delete_original=delete_original)
+    ledger.append(Entry(kind=EntryKind.SERVER_STOPPED, at_us=clock(), origin=Origin.SERVER))
+    await ledger.flush()
+    await checkpointer.checkpoint()
+    await ledger.close()
+    return replace(house, recording=new_id)
+
+
+async def _tell(
+    folder: Path, story: Story, clock: Clock, proof: str, heard_share: float, *, dual_channel: bool
+) -> None:
     story.enter(EntryKind.SERVER_STARTED, own=False, source=None)
     story.enter(
         EntryKind.CALL_STARTED,
@@ -329,7 +374,11 @@ async def _tell(folder: Path, story: Story, clock: Clock, proof: str, heard_shar
     for hz in HZ:
         running = story.segments[-1]
         samples = round(heard_share * SEGMENT_US * 8000 / 1_000_000)
-        (folder / "spool" / running.part).write_bytes(closed(tone(hz, samples)))
+        left, right = tone(hz, samples), tone(2 * hz, samples) // 2
+        both = {"": left + right, "-r": left, "-t": right}
+        for side, sound in both.items() if dual_channel else (("", left),):
+            part = running.part.replace(".wav", f"{side}.wav")
+            (folder / "spool" / part).write_bytes(closed(sound))
         # The monitor runs as long as its part is.
         clock.now_us = running.began_us + SEGMENT_US - 2300
         turn += 1
@@ -355,7 +404,7 @@ async def _tell(folder: Path, story: Story, clock: Clock, proof: str, heard_shar
 def copy(house: House, folder: Path) -> House:
     """The same house once more, to lay hands on."""
     shutil.copytree(house.folder, folder)
-    return House(folder, house.public_key)
+    return replace(house, folder=folder)
 
 
 def spans(manifest: Mapping[str, Any], kind: str) -> list[Any]:
