@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ulid import ULID
@@ -32,6 +33,7 @@ from turnrec.ledger.store import Ledger
 from turnrec.limits import Limits
 from turnrec.meddling import Meddling
 from turnrec.memory import LedgerMemory
+from turnrec.metrics import Metrics
 from turnrec.net import Net
 from turnrec.others import OtherRecorders
 from turnrec.proof import ProvingCloser, make_checkpointer
@@ -68,9 +70,16 @@ class LedgerJournal:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._is_stalled = False
+        self.watchers: list[Callable[[Entry], None]] = []
+        """Told of each entry as it is made, durable or not."""
 
     def append(self, entry: Entry) -> None:
         """Queue an entry. One that finds no room is counted by the ledger and said aloud here."""
+        for watcher in self.watchers:
+            try:
+                watcher(entry)
+            except Exception:
+                logger.exception("a defect in what is told of entries; calls go on")
         try:
             self._ledger.append(entry)
             self._is_stalled = False
@@ -196,6 +205,12 @@ class Service:
         api = settings.api
         self.keys = KeyRing(api.keys_file, on_change=self._note_key)
         strangers = Strangers(self._journal, self.clock)
+        self._metrics = Metrics(
+            self.calls,
+            self._measured,
+            {"recordings": recordings.dir, "spool": recordings.spool_dir},
+        )
+        self._journal.watchers.append(self._metrics.entered)
         self.desk = CallDesk(self.calls, talks, self.ways, self.ledger)
         app = create_app(
             (
@@ -299,6 +314,19 @@ class Service:
             "ami": self.ami.ready or not self._settings.asterisk.ami_enabled,
             "ledger": self.ledger.healthy and self._journal.vouches(),
             "room": self._room.lack() is None,
+        }
+
+    def metrics(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return self._metrics.text()
+
+    def _measured(self) -> dict[str, float]:
+        return {
+            "ami_up": self.ami.ready,
+            "ledger_healthy": self.ledger.healthy,
+            "ledger_backlog_entries": self.ledger.backlog,
+            "room": self._room.lack() is None,
+            "agi_sessions": self._agi.session_count,
         }
 
     def status(self) -> dict[str, JSON]:

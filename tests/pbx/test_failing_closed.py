@@ -46,7 +46,8 @@ SESSIONS_BEFORE_THE_SECOND_ASK = 4
 
 
 def settings_for_a_process() -> dict[str, dict[str, str]]:
-    return {"server": {"agi_port": str(free_port())}}
+    # A call may be held in mid-turn for as long as the others take to come to theirs.
+    return {"server": {"agi_port": str(free_port()), "agi_timeout_ms": "60000"}}
 
 
 async def test_with_turnrec_never_started_calls_go_on_and_nothing_is_recorded(

@@ -6,13 +6,16 @@ It decides nothing. Alive is whether the loop turns; ready is whether calls can 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from turnrec.core.entry import JSON
 from turnrec.web.access import Admin, AnyKey, Reader
+
+_PROMETHEUS: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
 
 class Alive(BaseModel):
@@ -69,6 +72,9 @@ class ServerBackend(Protocol):
     def status(self) -> Mapping[str, JSON]:
         """How the parts are."""
 
+    def metrics(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+
     async def reload_flow(self) -> list[str]:
         """Read the flow file anew; the mistakes, if any, which keep the old one in force."""
 
@@ -101,6 +107,11 @@ def server_routes(backend: ServerBackend) -> APIRouter:
     @router.get("/v1/status", response_model=Status)
     async def status(_access: Reader) -> Mapping[str, JSON]:
         return backend.status()
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics(_access: Reader) -> Response:
+        """For Prometheus."""
+        return Response(backend.metrics(), media_type=_PROMETHEUS)
 
     @router.post("/v1/flow/reload", response_model=Mistakes)
     async def reload_flow(_access: Admin) -> dict[str, list[str]]:

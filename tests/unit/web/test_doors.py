@@ -33,6 +33,9 @@ class Backend:
     def status(self) -> Mapping[str, JSON]:
         raise MonitorStillRunsError("x")
 
+    def metrics(self) -> bytes:
+        return b"turnrec_ami_up 1.0\n"
+
     async def reload_flow(self) -> list[str]:
         return ["flow.yaml:1:1: empty"]
 
