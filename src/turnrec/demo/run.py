@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from turnrec.pbx import instance, packages
 from turnrec.pbx.beside import pbx_settings, write_settings
 from turnrec.pbx.instance import Pbx
 from turnrec.service import Service
+from turnrec.web.access import Right
+from turnrec.web.keys import UnknownKeyError
 
 _AMI_READY_MS = 10_000
 _CLOSED_WITHIN_S = 30.0
@@ -167,10 +169,20 @@ def _check(path: Path, closed: dict[str, Any]) -> tuple[list[tuple[str, bool]], 
 # ------------------------------------------------------------------ staying
 
 
+def _key_for_the_page(service: Service) -> str:
+    """Make a key that may everything; the one of an earlier demo can't be shown again."""
+    name, now_us = "demo", service.clock()
+    with suppress(UnknownKeyError):
+        service.keys.revoke(name, now_us)
+    return service.keys.make(name, frozenset(Right), None, now_us)
+
+
 async def _wait_for_softphones(service: Service, pbx: Pbx, screen: Screen) -> None:
     screen.say("Register a softphone (SIP over UDP), and dial [bold]1000[/] for the bot:")
     screen.say(f"  server 127.0.0.1:{pbx.ports.sip_udp}  user {pbx.phone_user}")
     screen.say(f"  password {pbx.secrets.phone}  codec G.711")
+    screen.say(f"The page: [bold]http://127.0.0.1:{service.api_port}/[/]  with the API key")
+    screen.say(f"  {_key_for_the_page(service)}")
     screen.say(f"Recordings come to {service.recordings_dir}. Ctrl-C ends it.\n")
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
