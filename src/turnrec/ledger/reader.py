@@ -19,6 +19,7 @@ from turnrec.ledger.errors import explain
 from turnrec.ledger.projections import call_from_row, recording_from_row
 from turnrec.ledger.queries import all_entries, fetch, read_head
 from turnrec.ledger.schema import calls, entries, recordings
+from turnrec.ledger.search import RecordingSearch, newest
 from turnrec.ledger.views import (
     HOLD_KINDS,
     TIMELINE_KINDS,
@@ -103,6 +104,12 @@ class LedgerReader:
         if before is not None:
             where.append(_older(recordings, recordings.c.recording_id, before))
         return await self._in_thread(_recordings, where, limit)
+
+    async def search_recordings(
+        self, search: RecordingSearch, *, limit: int = 50, before: str | None = None
+    ) -> tuple[RecordingRecord, ...]:
+        """Return the recordings that match, the newest first, paged like `recordings`."""
+        return await self._in_thread(_search, search, limit, before)
 
     async def expired_recordings(
         self, bot: str, opened_before_us: int, *, after_seq: int = 0, limit: int = 100
@@ -233,6 +240,13 @@ def _recordings(
         entry = from_columns(row)
         histories[entry.recording_id].append(entry)
     return tuple(_with_timeline(record, histories[record.recording_id]) for record in found)
+
+
+def _search(
+    connection: Connection, search: RecordingSearch, limit: int, before: str | None
+) -> tuple[RecordingRecord, ...]:
+    older = [] if before is None else [_older(recordings, recordings.c.recording_id, before)]
+    return _recordings(connection, [newest(connection, search, older, limit)], limit)
 
 
 def _with_timeline(record: RecordingRecord, history: list[Entry]) -> RecordingRecord:

@@ -28,8 +28,9 @@ from sqlalchemy import (
 from turnrec.ledger.errors import LedgerForeignError, LedgerVersionError
 
 SCHEMA_VERSION: Final = 2
-"""1: the kinds of entries of the main path. 2: more kinds, in the same tables. A turnrec that knows
-fewer kinds than a ledger may hold must not read it: it would leave out what it doesn't know."""
+"""1: the kinds of entries of the main path. 2: more kinds in the same tables, and indexes to search
+recordings by. A turnrec that knows fewer kinds than a ledger may hold must not read it: it would
+leave out what it doesn't know."""
 
 metadata: Final = MetaData()
 
@@ -104,7 +105,18 @@ recordings: Final = Table(
     Column("sha256", Text),
     Index("recordings_by_call", "call_id", "first_seq"),
     Index("recordings_by_bot", "bot", "first_seq"),
+    Index("recordings_by_status", "status", "first_seq"),
+    Index("recordings_by_bot_and_status", "bot", "status", "first_seq"),
+    Index("recordings_by_opening", "opened_us", "first_seq"),
 )
+
+# PostgreSQL's usual indexes find no prefix, unless the database's collation is C.
+for _column in (recordings.c.recording_id, calls.c.call_id, calls.c.uniqueid, calls.c.external_id):
+    Index(
+        f"{_column.table.name}_by_{_column.name}_prefix",
+        _column,
+        postgresql_ops={_column.name: "text_pattern_ops"},
+    ).ddl_if(dialect="postgresql")
 
 # ------------------------------------------------------------------ append-only
 
@@ -185,4 +197,7 @@ def migrate(connection: Connection, where: str) -> None:
         raise LedgerVersionError(where, found, SCHEMA_VERSION)
     if found < SCHEMA_VERSION:
         # The tables are the same; no entry is touched, and their chain goes on.
+        for table in metadata.sorted_tables:
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
         connection.execute(update(ledger_version).values(version=SCHEMA_VERSION))

@@ -149,6 +149,7 @@ async def test_an_older_ledger_is_raised_to_this_version_and_its_entries_stay(fi
     await first.close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE ledger_version SET version = 1")
+        connection.execute("DROP INDEX recordings_by_opening")
         before = connection.execute("SELECT * FROM entries").fetchall()
     second = Ledger.open(url_of(file))
     second.append(entry(at_us=2))
@@ -160,6 +161,8 @@ async def test_an_older_ledger_is_raised_to_this_version_and_its_entries_stay(fi
             (SCHEMA_VERSION,)
         ]
         assert connection.execute("SELECT * FROM entries WHERE seq = 1").fetchall() == before
+        indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+        assert ("recordings_by_opening",) in indexes.fetchall()
     assert SCHEMA_VERSION > 1
 
 
