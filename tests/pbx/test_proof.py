@@ -114,9 +114,8 @@ async def test_a_real_call_is_proven_and_its_gaps_are_where_the_sound_says(
     assert len(found) == len(gaps)
     assert all(one.sound_ends_ms <= EDGE_MS for one in found)
     assert all(one.sound_begins_ms >= -EDGE_MS for one in found)
-    if bot == "kyc":  # a muted one's stretches reach 40 ms into the mute's own zeros
-        assert all(one.sound_ends_ms >= -EDGE_MS for one in found)
-        assert all(one.sound_begins_ms <= EDGE_MS for one in found)
+    assert all(one.sound_ends_ms >= -EDGE_MS for one in found)
+    assert all(one.sound_begins_ms <= EDGE_MS for one in found)
 
 
 @dataclass(frozen=True, slots=True)
