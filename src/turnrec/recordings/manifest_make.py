@@ -33,8 +33,8 @@ from turnrec.recordings.manifest import (
     StereoFacts,
 )
 from turnrec.recordings.manifest_history import History, Numbered, read_history
-from turnrec.recordings.wav import PCM, SAMPLE_BYTES, PartError, read_part
-from turnrec.recordings.wav_writer import HEADER
+from turnrec.recordings.wav import SAMPLE_BYTES, PartError, read_part
+from turnrec.recordings.wav_writer import HEADER, wav_header
 
 _END: Final = 2**63 - 1
 
@@ -293,22 +293,7 @@ class Sounds:
 
 def part_header(rate_hz: int, samples: int) -> bytes:
     """The 44 bytes that Asterisk writes before so many mono samples."""
-    data_bytes = samples * SAMPLE_BYTES
-    return HEADER.pack(
-        b"RIFF",
-        HEADER.size - 8 + data_bytes,
-        b"WAVE",
-        b"fmt ",
-        16,
-        PCM,
-        1,
-        rate_hz,
-        rate_hz * SAMPLE_BYTES,
-        SAMPLE_BYTES,
-        8 * SAMPLE_BYTES,
-        b"data",
-        data_bytes,
-    )
+    return wav_header(rate_hz, 1, samples)
 
 
 __all__ = ["Circumstances", "PartError", "Sounds", "describe_spans", "make_manifest", "part_header"]

@@ -50,6 +50,10 @@ FORMAT_BY_SUFFIX: Final = {
     ".ogg": SoundFormat.OPUS,
 }
 _CODED: Final = {SoundFormat.FLAC: ("FLAC", "PCM_16"), SoundFormat.OPUS: ("OGG", "OPUS")}
+_FORMS: Final = {
+    ("WAV", "PCM_16"): SoundFormat.WAV,
+    **{names: form for form, names in _CODED.items()},
+}
 _OPUS_RATES_HZ: Final = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -118,6 +122,11 @@ class SoundReader:
     def samples(self) -> int:
         """Per channel."""
         return int(self._sound.frames)
+
+    @property
+    def form(self) -> SoundFormat | None:
+        """What it is; None: nothing that turnrec writes."""
+        return _FORMS.get((self._sound.format, self._sound.subtype))
 
     def blocks(self, count: int) -> Iterator[Samples]:
         """The next `count` samples, block by block.

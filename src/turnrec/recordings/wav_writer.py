@@ -161,21 +161,7 @@ class WavWriter:
             self._file.write(data)
 
     def _header(self) -> bytes:
-        return HEADER.pack(
-            b"RIFF",
-            HEADER.size - 8 + self._data_bytes,
-            b"WAVE",
-            b"fmt ",
-            16,
-            PCM,
-            self._channels,
-            self._rate_hz,
-            self._rate_hz * self._frame_bytes,
-            self._frame_bytes,
-            8 * SAMPLE_BYTES,
-            b"data",
-            self._data_bytes,
-        )
+        return wav_header(self._rate_hz, self._channels, self._data_bytes // self._frame_bytes)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -185,3 +171,24 @@ class WavWriter:
             raise RecordingExistsError(self.target) from error
         except OSError as error:
             raise RecordingNotWrittenError(self.target, str(error.strerror)) from error
+
+
+def wav_header(rate_hz: int, channels: int, samples: int) -> bytes:
+    """The 44 bytes before so many samples a channel, as turnrec and Asterisk write them."""
+    frame_bytes = channels * SAMPLE_BYTES
+    data_bytes = samples * frame_bytes
+    return HEADER.pack(
+        b"RIFF",
+        HEADER.size - 8 + data_bytes,
+        b"WAVE",
+        b"fmt ",
+        16,
+        PCM,
+        channels,
+        rate_hz,
+        rate_hz * frame_bytes,
+        frame_bytes,
+        8 * SAMPLE_BYTES,
+        b"data",
+        data_bytes,
+    )

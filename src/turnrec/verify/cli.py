@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -37,7 +38,10 @@ def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
     def verify_command(
         path: Annotated[
             str,
-            typer.Argument(help="A recording (WAV or manifest), a folder, or a ledger."),
+            typer.Argument(
+                help="A recording (WAV or manifest), an export (beside its map), a folder of them,"
+                " or a ledger."
+            ),
         ],
         public_key: Annotated[
             Path | None,
@@ -56,6 +60,12 @@ def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
         parts: Annotated[
             Path | None, typer.Option(help="A folder with the parts, where they were kept.")
         ] = None,
+        recordings: Annotated[
+            Path | None,
+            typer.Option(
+                help="Where the recording of an export lies [default: beside it, or configured]."
+            ),
+        ] = None,
         config: Annotated[
             Path | None, typer.Option("--config", "-c", envvar="TURNREC_CONFIG", help="Settings.")
         ] = None,
@@ -68,7 +78,8 @@ def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
         """
         try:
             key = None if public_key is None else PublicKey.read(public_key)
-            evidence = _evidence(path, ledger, checkpoints, key, parts, config, load)
+            given = Evidence(ledger, checkpoints, key, parts, recordings)
+            evidence = _evidence(path, given, config, load)
             outcome = verify(path, evidence)
         except (KeyFileError, NothingToVerifyError) as error:
             print(f"turnrec: {error}", file=sys.stderr)
@@ -96,29 +107,26 @@ def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
 
 
 def _evidence(
-    path: str,
-    ledger: str | None,
-    checkpoints: Path | None,
-    key: PublicKey | None,
-    parts: Path | None,
-    config: Path | None,
-    load: Callable[[Path | None], Settings],
+    path: str, given: Evidence, config: Path | None, load: Callable[[Path | None], Settings]
 ) -> Evidence:
     """What was given; the rest from the settings, where there are any."""
-    if ledger is None and not is_ledger(path):
-        try:
-            settings = load(config)
-        except ConfigError:
-            if config is not None:
-                raise
-        else:
-            ledger = settings.ledger.url.get_secret_value()
-            beside = settings.ledger.checkpoints_file or default_checkpoints_file(settings)
-            if checkpoints is None and beside.exists():
-                checkpoints = beside
-            spool = settings.recordings.spool_dir
-            parts = parts or (spool if spool.is_dir() else None)
-    return Evidence(ledger, checkpoints, key, parts)
+    if given.ledger is not None or is_ledger(path):
+        return given
+    try:
+        settings = load(config)
+    except ConfigError:
+        if config is not None:
+            raise
+        return given
+    checkpoints = settings.ledger.checkpoints_file or default_checkpoints_file(settings)
+    spool = settings.recordings.spool_dir
+    return replace(
+        given,
+        ledger=settings.ledger.url.get_secret_value(),
+        checkpoints=given.checkpoints or (checkpoints if checkpoints.exists() else None),
+        parts_dir=given.parts_dir or (spool if spool.is_dir() else None),
+        recordings=given.recordings or settings.recordings.dir,
+    )
 
 
 # ------------------------------------------------------------------ saying it
@@ -133,8 +141,12 @@ def as_page(outcome: Outcome) -> str:
         lines += [f"  ✓ {sentence}" for sentence in report.proven]
         lines += [f"  · not said: {sentence}" for sentence in report.not_proven]
         lines += [""]
-    count = len(outcome.recordings)
-    what = "1 recording" if count == 1 else f"{count} recordings"
+    counted = {"recording": outcome.recordings, "export": outcome.exports}
+    what = " and ".join(
+        f"{len(found)} {name}{'s' * (len(found) != 1)}"
+        for name, found in counted.items()
+        if found or (name == "recording" and not outcome.exports)
+    )
     lines.append(f"{_VERDICTS[outcome.status]}: {what}{' and the ledger' * bool(outcome.ledger)}")
     return "\n".join(lines)
 
@@ -146,6 +158,7 @@ def as_document(outcome: Outcome) -> str:
         "exit_status": int(outcome.status),
         "ledger": None if outcome.ledger is None else _described(outcome.ledger),
         "recordings": [_described(report) for report in outcome.recordings],
+        "exports": [_described(report) for report in outcome.exports],
     }
     return json.dumps(document, indent=2)
 

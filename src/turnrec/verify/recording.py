@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from turnrec.core.entry import EntryKind
 from turnrec.core.policy import PauseMethod
-from turnrec.recordings.manifest import Manifest, SegmentSpan
+from turnrec.core.timeline import Layout, Span, SpanKind
+from turnrec.recordings.manifest import GapSpan, Manifest, SegmentSpan
 from turnrec.recordings.manifest_file import (
     ManifestError,
     ManifestMissingError,
@@ -64,6 +65,32 @@ def load(path: Path) -> Loaded:
     return Loaded(manifest_path, manifest, sha256, report)
 
 
+def layout_of_manifest(manifest: Manifest) -> Layout | None:
+    """A manifest's spans as a file's layout; None where there is no file."""
+    audio = manifest.audio
+    if audio is None:
+        return None
+    spans = tuple(
+        Span(
+            SpanKind(span.kind),
+            span.start_sample,
+            span.samples,
+            span.begin.us,
+            span.end.us,
+            segment=None if isinstance(span, GapSpan) else span.segment,
+            part=None if isinstance(span, GapSpan) else span.part,
+            part_start_sample=span.part_start_sample if isinstance(span, SegmentSpan) else 0,
+            part_samples=span.part_samples if isinstance(span, SegmentSpan) else 0,
+            excess_samples=span.excess_samples if isinstance(span, SegmentSpan) else 0,
+            sources=tuple(span.sources) if isinstance(span, GapSpan) else (),
+            node=span.node if isinstance(span, GapSpan) else None,
+            uncertainty_us=span.uncertainty_us,
+        )
+        for span in manifest.spans
+    )
+    return Layout(audio.rate_hz, manifest.recording.behavior, spans, audio.samples)
+
+
 def check_recording(loaded: Loaded, ledger: CheckedLedger | None, parts_dir: Path | None) -> Report:
     """Check a recording against its sound, its parts where they were kept, and the ledger."""
     report, manifest = loaded.report, loaded.manifest
@@ -94,20 +121,25 @@ def check_recording(loaded: Loaded, ledger: CheckedLedger | None, parts_dir: Pat
 def check_ledger_only(recording_id: str, ledger: CheckedLedger) -> Report:
     """Check the order of one recording's entries, without any file."""
     report = Report(recording_id)
+    check_entries(report, recording_id, ledger)
+    return report
+
+
+def check_entries(report: Report, recording_id: str, ledger: CheckedLedger) -> None:
+    """The same, into a report that there is already."""
     entries = entries_of(report, ledger, recording_id)
     closed = closing(entries)
     if closed is None:
         if any(one.entry.kind is EntryKind.RECORDING_OPENED for one in entries):
             report.not_proven.append("the recording is not closed yet")
         check_order(report, entries, (), PauseMethod.SEGMENT)
-        return report
+        return
     lineage = follow(report, ledger, recording_id, entries)
     if lineage is None:
-        return report
+        return
     say_redactions(report, lineage, closed)
     _check_origin(report, lineage, read_history(lineage.origin_entries, lineage.origin_id))
     _check_signed(report, ledger, closed.seq)
-    return report
 
 
 def _blame_for_missing(loaded: Loaded, ledger: CheckedLedger) -> None:
@@ -316,4 +348,12 @@ def _say_order(report: Report, found: OrderFound, method: PauseMethod, lineage: 
     )
 
 
-__all__ = ["Loaded", "check_against", "check_ledger_only", "check_recording", "load"]
+__all__ = [
+    "Loaded",
+    "check_against",
+    "check_entries",
+    "check_ledger_only",
+    "check_recording",
+    "layout_of_manifest",
+    "load",
+]

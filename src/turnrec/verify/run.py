@@ -11,8 +11,10 @@ from turnrec.ledger.checkpoints import FILE_NAME
 from turnrec.ledger.errors import LedgerError
 from turnrec.ledger.keys import PublicKey
 from turnrec.ledger.offline import OfflineLedger
+from turnrec.recordings.export import MAP_SUFFIX
 from turnrec.recordings.join import RECORDING_ID
 from turnrec.recordings.stereo import SUFFIX as STEREO
+from turnrec.verify.exports import Export, check_export, check_own_map, is_export, load_export
 from turnrec.verify.findings import Report, Status
 from turnrec.verify.ledgers import CheckedLedger, Signatures, check_ledger
 from turnrec.verify.recording import Loaded, check_ledger_only, check_recording, load
@@ -36,6 +38,8 @@ class Evidence:
     checkpoints: Path | None = None
     public_key: PublicKey | None = None
     parts_dir: Path | None = None
+    recordings: Path | None = None
+    """Where an export's recording may lie."""
 
 
 @dataclass(slots=True)
@@ -44,11 +48,12 @@ class Outcome:
 
     ledger: Report | None = None
     recordings: list[Report] = field(default_factory=list)
+    exports: list[Report] = field(default_factory=list)
 
     @property
     def reports(self) -> list[Report]:
         """All of it, the ledger first."""
-        return [*([self.ledger] if self.ledger else []), *self.recordings]
+        return [*([self.ledger] if self.ledger else []), *self.recordings, *self.exports]
 
     @property
     def status(self) -> Status:
@@ -57,7 +62,7 @@ class Outcome:
 
 
 def verify(given: str, evidence: Evidence) -> Outcome:
-    """Check a recording, a folder of them, or a ledger. It blocks, and changes nothing.
+    """Check a recording, an export, a folder of them, or a ledger. It blocks, changes nothing.
 
     Raises:
         NothingToVerifyError: there is nothing at that place that could be checked.
@@ -65,20 +70,28 @@ def verify(given: str, evidence: Evidence) -> Outcome:
     if is_ledger(given):
         return _verify_ledger(given, evidence)
     path = Path(given)
+    loaded: list[Loaded] = []
+    exports: list[Export] = []
     if path.is_dir():
         loaded = [load(one) for one in _recordings_in(path)]
-        if not loaded:
+        places = (evidence.recordings, path)
+        exports = [load_export(one, *places) for one in _exports_in(path)]
+        if not loaded and not exports:
             raise NothingToVerifyError(f"{given} holds no recordings")
+    elif is_export(path):
+        exports = [load_export(path, evidence.recordings)]
     elif path.exists() or path.with_suffix(".json").exists():
         loaded = [load(_mix_of(path))]
     else:
         raise NothingToVerifyError(f"there is no {given}")
     outcome = Outcome()
-    heads = {one.manifest.ledger.head.seq for one in loaded if one.manifest is not None}
+    named = [*loaded, *(one.recording for one in exports if one.recording is not None)]
+    heads = {one.manifest.ledger.head.seq for one in named if one.manifest is not None}
     checked: CheckedLedger | None = None
     if evidence.ledger is not None:
         outcome.ledger, checked = _check(evidence.ledger, heads, evidence, near=path)
     outcome.recordings = [_check_one(one, checked, evidence) for one in loaded]
+    outcome.exports = [_check_export(one, checked) for one in exports]
     if checked is not None:
         checked.ledger.close()
     return outcome
@@ -140,10 +153,25 @@ def _mix_of(path: Path) -> Path:
 
 def _check_one(loaded: Loaded, ledger: CheckedLedger | None, evidence: Evidence) -> Report:
     try:
+        if loaded.manifest is not None:
+            check_own_map(loaded.report, loaded.manifest, loaded.path.parent)
         return check_recording(loaded, ledger, evidence.parts_dir)
     except LedgerError as error:
         loaded.report.wrong("ledger-damaged", str(error))
         return loaded.report
+
+
+def _check_export(export: Export, ledger: CheckedLedger | None) -> Report:
+    try:
+        return check_export(export, ledger)
+    except LedgerError as error:
+        export.report.wrong("ledger-damaged", str(error))
+        return export.report
+
+
+def _exports_in(folder: Path) -> list[Path]:
+    """The offset maps in a folder and below it, but for those of recordings."""
+    return sorted(path for path in folder.rglob(f"*{MAP_SUFFIX}") if is_export(path))
 
 
 def _recordings_in(folder: Path) -> list[Path]:
