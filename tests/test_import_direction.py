@@ -39,6 +39,7 @@ COMPOSERS = {
     "archive",
     "cli",
     "cli_recordings",
+    "courier",
     "demo",
     "desk",
     "dialplan",

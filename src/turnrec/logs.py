@@ -37,6 +37,7 @@ def set_up(settings: LogSettings) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
-    # Other people's libraries: panoramisk logs whole AMI messages, digits and all, at debug.
-    for noisy in ("panoramisk", "asyncio", "uvicorn", "sqlalchemy"):
+    # Other people's libraries: panoramisk logs whole AMI messages, digits and all, at debug, and
+    # httpx each address that it calls, which may hold a webhook's password, at info.
+    for noisy in ("panoramisk", "asyncio", "uvicorn", "sqlalchemy", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.root.level))

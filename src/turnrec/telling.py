@@ -5,41 +5,78 @@ It knows who may hear what, and leaves the telling to them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+
+from ulid import ULID
 
 from turnrec.calls import Calls
 from turnrec.core.entry import JSON, Entry
-from turnrec.core.errors import UnknownCallError
+from turnrec.core.errors import UnknownBotError, UnknownCallError
 from turnrec.core.event import Event, EventType
 from turnrec.describe import describe_call
 from turnrec.feed import Feed, LiveBoard
 from turnrec.ledger.errors import LedgerError
 from turnrec.ledger.store import Ledger
 from turnrec.web.access import Access
+from turnrec.webhooks import Delivery, Endpoint, Webhooks
+from turnrec.webhooks.store import FILE_NAME
 
 
 class Telling:
     """Everybody who is told."""
 
-    def __init__(self, ledger: Ledger, calls: Calls) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        calls: Calls,
+        clock: Callable[[], int],
+        folder: Path,
+        ledger_url: str,
+        *,
+        told_to_courier: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            ledger: what is told of.
+            calls: the live calls, and how alarms are raised.
+            clock: now, in UTC microseconds.
+            folder: where the webhooks' database lies.
+            ledger_url: where the webhooks' courier reads the ledger.
+            told_to_courier: further settings of it: `log`.
+        """
         self._ledger = ledger
         self._calls = calls
         self.feed = Feed(ledger)
         self._board = LiveBoard(calls.live, describe_call)
+        self._webhooks = Webhooks(
+            folder / FILE_NAME,
+            ledger_url,
+            lambda: self.feed.position,
+            clock,
+            lambda: str(ULID()),
+            lambda alarm_id, sentence: calls.notes.alarm(None, alarm_id, sentence),
+            told_to_courier=told_to_courier,
+        )
+        self.feed.on_told = self._webhooks.wake
 
     async def start(self) -> None:
         """Begin to tell.
 
         Raises:
             LedgerError: the ledger can't be read.
+            OSError, sqlite3.Error: the webhooks' database can't be had.
         """
         await self.feed.start()
+        await self._webhooks.start()
 
     async def close(self) -> None:
         """Let everybody who listens go."""
         self._board.close()
         await self.feed.close()
+        await self._webhooks.close()
 
     def entered(self, entry: Entry) -> None:
         """Note an entry as it is made: the live board shows its call anew."""
@@ -98,3 +135,64 @@ class Telling:
         with suppress(LedgerError):
             await self._ledger.flush()
         return await self.feed.timeline(call_id, after, limit)
+
+    # -------------------------------------------------------------- webhooks
+
+    async def webhooks(self, access: Access) -> Sequence[tuple[Endpoint, int, int]]:
+        """The webhooks that are theirs to see, each with how many events wait and are dead."""
+        found = await self._webhooks.all(access.bots)
+        return [(one, *await self._webhooks.counts(one.id)) for one in found]
+
+    async def webhook(self, access: Access, webhook_id: str) -> tuple[Endpoint, int, int]:
+        """One of them.
+
+        Raises:
+            UnknownWebhookError: there is none, or it isn't theirs to see.
+        """
+        found = await self._webhooks.find(webhook_id, access.bots)
+        return (found, *await self._webhooks.counts(found.id))
+
+    async def create_webhook(
+        self,
+        access: Access,
+        url: str,
+        types: Collection[EventType] | None,
+        bots: Collection[str] | None,
+    ) -> Endpoint:
+        """Make one; it hears of no bot that whoever makes it may not see.
+
+        Raises:
+            UnknownBotError: they may not see one of these bots.
+            InvalidWebhookError, TooManyWebhooksError: it can't be made.
+        """
+        for bot in bots or ():
+            access.check_sees(bot, UnknownBotError(bot, ""))
+        return await self._webhooks.create(url, types, access.bots if bots is None else bots)
+
+    async def delete_webhook(self, access: Access, webhook_id: str) -> None:
+        """Delete one.
+
+        Raises:
+            UnknownWebhookError: there is none, or it isn't theirs to see.
+        """
+        await self._webhooks.delete((await self._webhooks.find(webhook_id, access.bots)).id)
+
+    async def dead_letters(
+        self, access: Access, webhook_id: str, before: int | None, limit: int
+    ) -> Sequence[Delivery]:
+        """One's dead letters, the newest first.
+
+        Raises:
+            UnknownWebhookError: there is none, or it isn't theirs to see.
+        """
+        found = await self._webhooks.find(webhook_id, access.bots)
+        return await self._webhooks.dead_letters(found.id, before, limit)
+
+    async def retry(self, access: Access, webhook_id: str, delivery_id: int) -> Delivery:
+        """Send a dead letter anew.
+
+        Raises:
+            UnknownWebhookError, UnknownDeliveryError, WebhookDisabledError: it can't be.
+        """
+        found = await self._webhooks.find(webhook_id, access.bots)
+        return await self._webhooks.retry(found, delivery_id)

@@ -18,11 +18,11 @@ from turnrec.web.calls import CallName, Limit
 from turnrec.web.sse import EventStream
 
 _GROUPS: Final = tuple(dict.fromkeys(one.value.partition(".")[0] for one in EventType))
-_WORDS: Final = "|".join(
+TYPE_WORDS: Final = "|".join(
     word.replace(".", r"\.").replace("*", r"\*")
     for word in (*(one.value for one in EventType), *(f"{group}.*" for group in _GROUPS))
 )
-TYPES_PATTERN: Final = f"^({_WORDS})(,({_WORDS})){{0,63}}$"
+TYPES_PATTERN: Final = f"^({TYPE_WORDS})(,({TYPE_WORDS})){{0,63}}$"
 
 Types = Annotated[
     str | None,
