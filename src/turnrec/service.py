@@ -45,6 +45,7 @@ from turnrec.room import Room
 from turnrec.settings import AsteriskSettings, Settings
 from turnrec.strangers import Strangers
 from turnrec.talks import Talks
+from turnrec.telling import Telling
 from turnrec.transcript_export import TranscriptExport
 from turnrec.transcripts import Books, Transcripts
 from turnrec.watch import Watch
@@ -53,11 +54,13 @@ from turnrec.web.app import create_app, guarded
 from turnrec.web.archive import archive_routes
 from turnrec.web.calls import call_routes
 from turnrec.web.doors import ControlSocket, HttpServer
+from turnrec.web.events import event_routes
 from turnrec.web.gate import KeyAdmission, LocalAdmission
 from turnrec.web.keys import ApiKey, KeyRing
 from turnrec.web.recordings import recording_routes
 from turnrec.web.server import server_routes
 from turnrec.web.transcripts import transcript_routes
+from turnrec.web.webhooks import webhook_routes
 
 logger = logging.getLogger(__name__)
 
@@ -212,9 +215,20 @@ class Service:
         )
         self._journal.watchers.append(self._metrics.entered)
         self.desk = CallDesk(self.calls, talks, self.ways, self.ledger)
+        self._telling = Telling(
+            self.ledger,
+            self.calls,
+            self.clock,
+            settings.ledger.url.get_secret_value(),
+            api.keys_file.parent,
+            told_to_courier={"log": settings.log.model_dump(mode="json")},
+        )
+        self._journal.watchers.append(self._telling.entered)
         app = create_app(
             (
                 server_routes(self),
+                event_routes(self._telling),
+                webhook_routes(self._telling),
                 call_routes(self.desk),
                 transcript_routes(
                     transcripts, TranscriptExport(self.ledger, self._transcript_files)
@@ -267,6 +281,7 @@ class Service:
         for finished, uniqueid in await self._memory.unfinished():
             self.calls.finish_later(finished, uniqueid)
         await self._room.start()
+        await self._telling.start()
         server = self._settings.server
         await self._agi.listen(server.agi_host, server.agi_port)
         await self._control.start()
@@ -294,6 +309,7 @@ class Service:
         await self._net.close()
         await self.ami.close()
         self._recognisers.close()
+        await self._telling.close()
         await self._http.stop()
         await self._control.stop()
         await self.calls.settle()

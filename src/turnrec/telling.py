@@ -17,6 +17,7 @@ from turnrec.core.errors import UnknownBotError, UnknownCallError
 from turnrec.core.event import Event, EventType
 from turnrec.describe import describe_call
 from turnrec.feed import Feed, LiveBoard
+from turnrec.ledger.engine import parse_url, sqlite_file
 from turnrec.ledger.errors import LedgerError
 from turnrec.ledger.store import Ledger
 from turnrec.web.access import Access
@@ -32,8 +33,8 @@ class Telling:
         ledger: Ledger,
         calls: Calls,
         clock: Callable[[], int],
-        folder: Path,
         ledger_url: str,
+        folder: Path,
         *,
         told_to_courier: Mapping[str, JSON] | None = None,
     ) -> None:
@@ -43,16 +44,17 @@ class Telling:
             ledger: what is told of.
             calls: the live calls, and how alarms are raised.
             clock: now, in UTC microseconds.
-            folder: where the webhooks' database lies.
-            ledger_url: where the webhooks' courier reads the ledger.
+            ledger_url: where the webhooks' courier reads the ledger; their database lies beside it.
+            folder: where it lies if the ledger is no file.
             told_to_courier: further settings of it: `log`.
         """
         self._ledger = ledger
         self._calls = calls
         self.feed = Feed(ledger)
         self._board = LiveBoard(calls.live, describe_call)
+        file = sqlite_file(parse_url(ledger_url))
         self._webhooks = Webhooks(
-            folder / FILE_NAME,
+            (folder if file is None else file.parent) / FILE_NAME,
             ledger_url,
             lambda: self.feed.position,
             clock,

@@ -23,6 +23,7 @@ from turnrec.core.event import Event, EventType
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 _SECRET_BYTES: Final = 32
 _MAX_URL: Final = 2000
+_PORTS: Final = 1 << 16
 MAX_ENDPOINTS: Final = 50
 
 
@@ -176,9 +177,10 @@ def check_url(text: str) -> str:
         port = url.port
     except (httpx.InvalidURL, ValueError):
         raise InvalidWebhookError("a webhook's address is a URL") from None
-    if url.scheme not in ("http", "https") or not url.host or port == 0:
+    is_port = port is None or 0 < port < _PORTS
+    if url.scheme not in ("http", "https") or not url.host or not is_port:
         raise InvalidWebhookError("a webhook's address begins with http:// or https:// and a host")
-    if url.userinfo or "@" in url.netloc.decode("ascii"):
+    if url.userinfo:
         raise InvalidWebhookError("no name or password in a webhook's address: its secret signs")
     if url.fragment:
         raise InvalidWebhookError("no #fragment in a webhook's address: it would never be sent")

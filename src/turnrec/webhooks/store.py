@@ -72,6 +72,7 @@ class Store:
         Raises:
             OSError, sqlite3.Error: it can't be had.
         """
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         # SQLite gives its -wal and -shm files the rights of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
         path.chmod(_MODE)
