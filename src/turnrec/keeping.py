@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from turnrec import __version__
-from turnrec.core.entry import JSON, Entry, EntryKind, Origin
+from turnrec.core.entry import JSON, REASON, REASON_LETTERS, Entry, EntryKind, Origin
 from turnrec.core.errors import (
     LedgerUnavailableError,
     NotAllowedError,
@@ -35,8 +36,6 @@ from turnrec.redaction import make_redacted, source_of
 
 logger = logging.getLogger(__name__)
 
-_REASON_LETTERS: Final = 500
-
 
 class ReasonMissingError(RefusedError):
     """No reason, or one that is no sentence: whoever reads the ledger later has only that."""
@@ -44,16 +43,16 @@ class ReasonMissingError(RefusedError):
     id = "reason-missing"
 
     def __init__(self) -> None:
-        super().__init__(f"give a reason of 1 to {_REASON_LETTERS} letters, on one line")
+        super().__init__(f"give a reason of 1 to {REASON_LETTERS} letters, on one line")
 
 
 def check_reason(reason: str) -> None:
     """Return if it can be a reason.
 
     Raises:
-        ReasonMissingError: it is empty, too long, or not on one line.
+        ReasonMissingError: it is blank, too long, or not on one line.
     """
-    if not reason.isprintable() or not 0 < len(reason.strip()) <= _REASON_LETTERS:
+    if len(reason) > REASON_LETTERS or re.fullmatch(REASON, reason) is None:
         raise ReasonMissingError
 
 

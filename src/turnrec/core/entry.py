@@ -20,6 +20,13 @@ OK: Final = "ok"
 INT64_MAX: Final = 2**63 - 1
 
 
+REASON_LETTERS: Final = 500
+_UNSEEN: Final = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+"""Control characters, and those that turn a line's direction or break it: not in a ledger."""
+REASON: Final = rf"^[^{_UNSEEN}]*[^\s{_UNSEEN}][^{_UNSEEN}]*$"
+"""A reason that somebody gives: one line, and not blank. For Python, Rust and JSON Schema alike."""
+
+
 class EntryKind(enum.StrEnum):
     """What an entry tells. A new kind needs a new schema version: older readers must refuse.
 

@@ -10,14 +10,14 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter
 from fastapi import Path as InPath
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from turnrec.core.entry import JSON
 from turnrec.web.access import Access, ActorName, Admin
+from turnrec.web.bodies import Body, Reason
 from turnrec.web.calls import Repeat
 
 RecordingId = Annotated[str, InPath(min_length=1, max_length=64, description="the recording's id")]
-Reason = Annotated[str, Field(max_length=10_000, description="why, for the ledger")]
 Time = Annotated[
     str,
     Field(max_length=256, description="a call time with its zone, or a file time in seconds"),
@@ -56,10 +56,8 @@ class Archive(Protocol):
         """Cut a stretch out of it, into a new one."""
 
 
-class ChangeRequest(BaseModel):
+class ChangeRequest(Body):
     """Somebody's wish about a recording, and why."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     reason: Reason
     actor: ActorName | None = Field(default=None, description="the person behind the key")

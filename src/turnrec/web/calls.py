@@ -10,11 +10,12 @@ from typing import Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Header, Query
 from fastapi import Path as InPath
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from turnrec.core.entry import INT64_MAX, JSON
+from turnrec.core.entry import JSON
 from turnrec.core.policy import Action, AgentPolicy
 from turnrec.web.access import Access, Actor, ActorName, BotKey, Right, Watcher
+from turnrec.web.bodies import Body, Reason, Whole
 
 CallName = Annotated[
     str,
@@ -91,11 +92,7 @@ class OutcomeModel(BaseModel):
     notice: RefusalModel | None = Field(description="what whoever asked should know all the same")
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class BeginBody(_Body):
+class BeginBody(Body):
     """A call that begins: its channel is in the bot's hands already (ARI, AudioSocket)."""
 
     uniqueid: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,150}$", description="the caller's channel")
@@ -103,26 +100,26 @@ class BeginBody(_Body):
     external_id: str | None = Field(default=None, max_length=256)
 
 
-class TurnBody(_Body):
+class TurnBody(Body):
     """A turn that begins."""
 
     node: str = Field(max_length=256, description="the flow's node; an unknown one is held")
-    sequence: int | None = Field(
-        default=None, ge=0, le=INT64_MAX, description="the bot's running number: stale are refused"
+    sequence: Whole | None = Field(
+        default=None, description="the bot's running number: a stale turn is refused"
     )
 
 
-class ActionBody(_Body):
+class ActionBody(Body):
     """A recording action."""
 
     action: Action
     new: bool = Field(default=False, description="with start: finish the open recording first")
     as_: Literal["operator", "bot"] = Field(default="operator", alias="as")
-    reason: str | None = Field(default=None, max_length=500, description="for the ledger")
+    reason: Reason | None = None
     actor: ActorName | None = Field(default=None, description="the person behind the key")
 
 
-class AgentBody(_Body):
+class AgentBody(Body):
     """A transfer to a person."""
 
     policy: AgentPolicy | None = Field(default=None, description="this transfer's own policy")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any, Final, Protocol, TypeAlias
 
 from turnrec.core.entry import Origin
@@ -75,7 +76,7 @@ class KeyAdmission:
         """Make it. `on_refused` is told the address of each attempt without a good key."""
         self._keys = keys
         self._rates = Rates(requests_per_s, 2 * requests_per_s)
-        self._strangers = Rates(1, 20)
+        self._strangers = Rates(requests_per_s, 2 * requests_per_s)
         self._on_refused = on_refused
 
     def admit(self, headers: Mapping[bytes, bytes], address: str) -> Access:
@@ -117,7 +118,8 @@ class Gate:
             return
         try:
             client = scope.get("client")
-            access = self._admission.admit(headers, str(client[0]) if client else "")
+            address = str(client[0]) if client else ""
+            access = replace(self._admission.admit(headers, address), address=address)
         except TurnrecError as error:
             answer = problem_of(error)
             if isinstance(error, UnauthorizedError):
@@ -132,11 +134,11 @@ class Gate:
             body = await _read(headers, receive)
             given = _given(body, receive)
             repeated = headers.get(b"idempotency-key")
-            if repeated is None:
+            if repeated is None or scope["method"] != "POST":
                 await self._app(scope, given, send)
                 return
             whose = (access.origin.value, access.name, scope["path"], repeated.decode("latin-1"))
-            content = b"\n".join((scope["method"].encode(), scope["query_string"], body))
+            content = scope["query_string"] + b"\n" + body
             async with self._memory.once(whose, content) as turn:
                 if isinstance(turn, Repeated):
                     await turn.send(send)

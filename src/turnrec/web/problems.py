@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from turnrec.core.errors import (
     AsteriskUnreachableError,
@@ -33,7 +34,6 @@ STATUSES: Final[Mapping[str, int]] = {
     "invalid-name": 422,
     "invalid-time": 422,
     "reason-missing": 422,
-    "idempotency-key-reused": 422,
     "unknown-action": 422,
     "invalid-webhook": 422,
     "bad-cursor": 422,
@@ -54,6 +54,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "call-ended": 410,
     "recording-deleted": 410,
     "length-required": 411,
+    "precondition-failed": 412,
     "too-large": 413,
     "range-not-satisfiable": 416,
     "too-many-requests": 429,
@@ -78,6 +79,7 @@ _TITLES: Final[Mapping[int, str]] = {
     409: "Refused as things stand",
     410: "It is over",
     411: "Length required",
+    412: "Not what was meant",
     413: "Too large",
     416: "Range not satisfiable",
     422: "Not understood",
@@ -164,20 +166,30 @@ def install(app: FastAPI) -> None:
         return problem(422, "bad-request", f"{where}: {first['type'].replace('_', ' ')}")
 
     @app.exception_handler(HTTPException)
-    async def http_error(_request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         names = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
         detail = {404: "there is no such address", 405: "this address has other methods"}
         return problem(
             error.status_code,
             names.get(error.status_code, "http-error"),
             detail.get(error.status_code, "the request can't be read"),
-            error.headers,
+            _allow(request) if error.status_code == 405 else error.headers,
         )
 
     @app.exception_handler(Exception)
     async def defect(_request: Request, error: Exception) -> JSONResponse:
         # The type alone: a traceback's locals may hold what a caller said. The server logs it.
         return problem(500, "internal-error", f"a defect in turnrec ({type(error).__name__})")
+
+
+def _allow(request: Request) -> dict[str, str]:
+    """The methods of an address; a framework's route knows only its own."""
+    methods = set[str]()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return {"Allow": ", ".join(sorted(methods))}
 
 
 def _names_in(contract: object) -> set[str]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from turnrec.core.entry import JSON
 from turnrec.web.access import Admin, AnyKey, Reader
 
+_NO_KEY: Final[dict[str, object]] = {"security": []}
 _PROMETHEUS: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
 
@@ -83,12 +84,17 @@ def server_routes(backend: ServerBackend) -> APIRouter:
     """Build the routes."""
     router = APIRouter(tags=["server"])
 
-    @router.get("/healthz", response_model=Alive)
+    @router.get("/healthz", response_model=Alive, openapi_extra=_NO_KEY)
     async def healthz() -> dict[str, bool]:
         """The loop turns: that this is answered is the whole answer."""
         return {"alive": True}
 
-    @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready}})
+    @router.get(
+        "/readyz",
+        response_model=Ready,
+        responses={503: {"model": Ready}},
+        openapi_extra=_NO_KEY,
+    )
     async def readyz(response: Response) -> dict[str, bool]:
         """Whether calls can be served in full; 503 where not."""
         parts = dict(backend.readiness())

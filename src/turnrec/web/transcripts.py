@@ -15,10 +15,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Response
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import Field, StrictBool
 
 from turnrec.core.call import Call
-from turnrec.core.entry import INT64_MAX, JSON
+from turnrec.core.entry import JSON
 from turnrec.core.errors import UnknownCallError
 from turnrec.core.policy import PauseBehavior
 from turnrec.core.transcript import (
@@ -35,6 +35,7 @@ from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
 from turnrec.recognisers import Notice
 from turnrec.transcripts import Transcripts
 from turnrec.web.access import Access, BotKey, Reader, Watcher
+from turnrec.web.bodies import Body, Whole
 from turnrec.web.calls import CallName, Repeat
 
 Export = Callable[
@@ -48,16 +49,12 @@ _ALIVE_EVERY_S: Final = 15.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MEDIA_TYPES: Final = {TranscriptFormat.VTT: "text/vtt", TranscriptFormat.JSON: "application/json"}
 
-Instant = Annotated[StrictInt, Field(ge=0, le=INT64_MAX)] | Annotated[str, Field(max_length=40)]
+Instant = Whole | Annotated[str, Field(max_length=40)]
 RecogniserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@-]{1,64}$")]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class WordBody(_Body):
+class WordBody(Body):
     """One word and when it was said."""
 
     text: str = Field(min_length=1, max_length=MAX_WORD)
@@ -65,7 +62,7 @@ class WordBody(_Body):
     end: Instant
 
 
-class UtteranceBody(_Body):
+class UtteranceBody(Body):
     """What somebody said. Times are UTC: microseconds since 1970, or ISO 8601 with an offset."""
 
     speaker: Speaker
@@ -90,25 +87,25 @@ class UtteranceBody(_Body):
         return make_utterance(self.speaker, self.text, times, words, is_final=self.final)
 
 
-class UtterancesBody(_Body):
+class UtterancesBody(Body):
     """Utterances about one call, and which recogniser they are from, if it has registered."""
 
     utterances: list[UtteranceBody] = Field(min_length=1, max_length=_MAX_AT_ONCE)
     recogniser: RecogniserId | None = None
 
 
-class RecogniserBody(_Body):
+class RecogniserBody(Body):
     """A recogniser that wants to be told, and maybe asked, when transcription halts."""
 
     name: Name
     must_acknowledge: StrictBool = False
 
 
-class AcknowledgementBody(_Body):
+class AcknowledgementBody(Body):
     """A recogniser no longer listens since this halt."""
 
     recogniser: RecogniserId
-    halt: StrictInt = Field(ge=0, le=INT64_MAX)
+    halt: Whole
 
 
 def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
