@@ -54,6 +54,8 @@ class Access:
     origin: Origin
     bots: frozenset[str] | None = None
     """The only bots whose calls they may see; None: all."""
+    address: str = ""
+    """Where they ask from; empty at the control socket."""
 
     def allows(self, *rights: Right) -> bool:
         """Whether any one of the rights is given."""
