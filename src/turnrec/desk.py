@@ -12,9 +12,16 @@ from turnrec.asterisk.paths import AmiPath, Ways
 from turnrec.calls import Asker, Calls
 from turnrec.core.call import Call
 from turnrec.core.entry import JSON
-from turnrec.core.errors import TurnrecError, UnknownBotError, UnknownCallError
+from turnrec.core.errors import (
+    AmbiguousCallError,
+    CallEndedError,
+    TurnrecError,
+    UnknownBotError,
+    UnknownCallError,
+    UnknownChannelError,
+)
 from turnrec.core.policy import Action, AgentPolicy
-from turnrec.core.recorder import Source
+from turnrec.core.recorder import Source, State
 from turnrec.describe import describe_call, describe_past_call
 from turnrec.keeping import check_reason
 from turnrec.ledger.store import Ledger
@@ -92,8 +99,12 @@ class CallDesk:
             TurnrecError: it was refused, or could not be confirmed.
         """
         access.check_sees(bot, UnknownBotError(bot[:_NAME], ""))
-        # Asterisk finds a channel by its uniqueid, too.
+        begun = self._calls.find(uniqueid)
+        if begun is not None:
+            access.check_sees(begun.bot.name, UnknownChannelError())
         path = await self._ways.named(uniqueid)
+        # By this an agent's leg finds the call; in a dialplan turnrec-start sets it.
+        await path.publish({"__TURNREC_CALLER_UNIQUEID": uniqueid})
         answer = await self._calls.start(path, bot, external_id, _asker(access))
         return _outcome(answer)
 
@@ -105,7 +116,7 @@ class CallDesk:
         Raises:
             TurnrecError: it was refused, or could not be confirmed.
         """
-        call, path = self._find(access, name)
+        call, path = await self._find(access, name)
         return _outcome(await self._calls.turn(path, node, _asker(access), sequence=sequence), call)
 
     async def act(
@@ -126,7 +137,7 @@ class CallDesk:
         """
         if reason is not None:
             check_reason(reason)
-        call, path = self._find(access, name)
+        call, path = await self._find(access, name)
         source = Source.TURN if as_bot else Source.OPERATOR
         asker = _asker(access, person, reason)
         return _outcome(await self._calls.act(path, action, source, asker, new=new), call)
@@ -154,14 +165,51 @@ class CallDesk:
     async def _ask_talks(
         self, access: Access, name: str, ask: Callable[[AmiPath, Asker], Awaitable[Answer]]
     ) -> dict[str, JSON]:
-        call, path = self._find(access, name)
+        call, path = await self._find(access, name)
         return _outcome(await ask(path, _asker(access)), call)
 
-    def _find(self, access: Access, name: str) -> tuple[Call, AmiPath]:
-        call = self._calls.search(name)
-        if call is None or not access.may_see(call.bot.name):
-            raise UnknownCallError(name[:_NAME])
+    async def _find(self, access: Access, name: str) -> tuple[Call, AmiPath]:
+        call = self._live(access, name) or await self._recall(access, name)
         return call, self._ways.by_ami(call.channel, call.uniqueid)
+
+    def _live(self, access: Access, name: str) -> Call | None:
+        """The live call that is meant.
+
+        Raises:
+            AmbiguousCallError: several are: the wrong one must not be paused in the right one's
+                place.
+        """
+        found = [
+            call
+            for call in self._calls.live()
+            if name in (call.id, call.uniqueid, call.external_id) and access.may_see(call.bot.name)
+        ]
+        if len(found) > 1:
+            raise AmbiguousCallError(name[:_NAME])
+        return found[0] if found else None
+
+    async def _recall(self, access: Access, name: str) -> Call:
+        """A call from before turnrec's restart that nobody has taken up yet.
+
+        Raises:
+            UnknownCallError: there never was one, or it isn't theirs to see.
+            CallEndedError: it is over.
+            TurnrecError: Asterisk could not be asked.
+        """
+        unknown = UnknownCallError(name[:_NAME])
+        await self._ledger.flush()
+        record = await self._ledger.call(name) or await self._ledger.find_call(name)
+        if record is None:
+            raise unknown
+        access.check_sees(record.bot, unknown)
+        if record.live and record.uniqueid:
+            try:
+                call = await self._calls.adopt(await self._ways.named(record.uniqueid))
+            except UnknownChannelError:
+                call = None
+            if call is not None:
+                return call
+        raise CallEndedError("go on", State.ENDED)
 
 
 def _asker(access: Access, person: str | None = None, reason: str | None = None) -> Asker:

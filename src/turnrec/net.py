@@ -123,8 +123,9 @@ class Net:
                 self._bridges.entered(bridge_id, leg, kind=kinds.get(bridge_id, ""))
         for call in self._calls.live():
             self._look_at((call.uniqueid,))
-            if call.suspects and call.company:
-                # No turn comes to find out what runs while the caller talks to an agent.
+            if call.suspects:
+                # Perhaps no turn comes to find out what runs: the caller talks to an agent, or
+                # his bot asked over HTTP, got no 200, and is silent.
                 self._spawn(self._keep(call))
 
     async def _kinds(self) -> dict[str, str]:

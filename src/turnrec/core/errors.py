@@ -9,6 +9,7 @@
     │   ├── HeldByAnotherError        held-by-another
     │   ├── TurnSupersededError       turn-superseded
     │   ├── UnknownCallError          unknown-call
+    │   ├── AmbiguousCallError        ambiguous-call
     │   ├── UnknownChannelError       unknown-channel
     │   ├── UnknownRecordingError     unknown-recording
     │   ├── UnknownBotError           unknown-bot
@@ -128,6 +129,15 @@ class UnknownCallError(RefusedError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"no call {name!r}; run turnrec-start on its channel first")
+
+
+class AmbiguousCallError(RefusedError):
+    """Several live calls have this name: a bot has given two calls the same id."""
+
+    id = "ambiguous-call"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"several live calls are called {name!r}: name one by turnrec's own id")
 
 
 class UnknownChannelError(RefusedError):
