@@ -20,7 +20,7 @@ def _integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, Strict(), BeforeValidator(_integral), Field(ge=0, le=INT64_MAX)]
+Whole = Annotated[int, Strict(), Field(ge=0, le=INT64_MAX), BeforeValidator(_integral)]
 """A whole number from 0 on; not a text that looks like one."""
 
 Reason = Annotated[

@@ -119,7 +119,7 @@ def event_routes(backend: EventBackend) -> APIRouter:
     """Build the routes. They come before `/v1/calls/{call}`: `live` is no call's name."""
     router = APIRouter(prefix="/v1", tags=["events"])
 
-    @router.get("/events", response_class=EventStream, responses=_STREAM)
+    @router.get("/events", response_class=EventStream, responses=_STREAM, status_code=200)
     async def events(
         access: Reader,
         types: Types = None,
@@ -133,7 +133,7 @@ def event_routes(backend: EventBackend) -> APIRouter:
         resumed = after if last_event_id is None else int(last_event_id)
         return EventStream(backend.events(access, read_types(types), call_id, resumed))
 
-    @router.get("/calls/live", response_class=EventStream, responses=_STREAM)
+    @router.get("/calls/live", response_class=EventStream, responses=_STREAM, status_code=200)
     async def live(access: Reader) -> EventStream:
         """The live calls: first all of them (`snapshot`), then what changes (`calls`)."""
         return EventStream(backend.board(access))
