@@ -30,8 +30,9 @@ CLOCK_SKEW_PPM: Final = 100
 """A part's clock is the caller's RTP clock: 100 ppm is a poor crystal's, 0.36 s in an hour. The
 tolerance grows by it, or an hour without a pause would be told short."""
 MARGIN_US: Final = 40_000
-"""Method mute: how far past its edges a stretch reaches for sound, for 20 ms of jitter at each end.
-What it finds there of the mute's zeros is left out again, where they were counted."""
+"""Method mute: how far past its edges a stretch reaches for sound, for 20 ms of jitter at each end,
+and how well its place in the part is known. What it finds there of the mute's zeros is left out
+again, where they were counted."""
 PLACEMENT_US: Final = 20_000
 """How well a part's place is known: the file tracks the wall clock to 20 ms."""
 
@@ -211,7 +212,7 @@ class _Placing:
 
     def stretches(self, segments: Sequence[Segment], ends_us: Sequence[int]) -> Iterator[_Stretch]:
         clock = self.clock
-        lacks_us = self._lacks_us(segments) if self.method is PauseMethod.MUTE else {}
+        strays_us = self._strays_us(segments) if self.method is PauseMethod.MUTE else {}
         previous: _Stretch | None = None
         followings = (*segments, None)[1:]
         for segment, ended_us, following in zip(segments, ends_us, followings, strict=True):
@@ -231,11 +232,10 @@ class _Placing:
             missing = end - start - audio
             excess = held - audio if self.method is PauseMethod.SEGMENT else 0
             unsure_us = _duration_us(max(missing, excess), clock.rate_hz)
-            if segment.part in lacks_us:
+            if segment.part in strays_us:
                 # It can't have stood still for longer than it had been running.
-                unsure_us = min(
-                    lacks_us[segment.part], segment.offset_us + ended_us - segment.began_us
-                )
+                ran_us = segment.offset_us + ended_us - segment.began_us
+                unsure_us = MARGIN_US + min(strays_us[segment.part], ran_us)
             previous = _Stretch(
                 segment,
                 start,
@@ -248,8 +248,8 @@ class _Placing:
             )
             yield previous
 
-    def _lacks_us(self, segments: Sequence[Segment]) -> dict[str, int]:
-        """How much shorter each shared part is than its monitor ran; where, nobody knows.
+    def _strays_us(self, segments: Sequence[Segment]) -> dict[str, int]:
+        """How far each shared part's length is from its monitor's time; where, nobody knows.
 
         A monitor that ends while muted ends, as far as is known, with the next one's beginning.
         """
@@ -257,10 +257,11 @@ class _Placing:
         for segment in segments:
             begans_us.setdefault(segment.part, segment.began_us - segment.offset_us)
         ends_us = [*begans_us.values(), self.closed_us][1:]
+        held_us = {
+            part: _duration_us(self.part_samples[part], self.clock.rate_hz) for part in begans_us
+        }
         return {
-            part: max(
-                0, end_us - began_us - _duration_us(self.part_samples[part], self.clock.rate_hz)
-            )
+            part: abs(end_us - began_us - held_us[part])
             for (part, began_us), end_us in zip(begans_us.items(), ends_us, strict=True)
         }
 

@@ -135,7 +135,7 @@ def join(plan: JoinPlan) -> Joined:
     layout = _lay_out(plan, parts)
     if plan.method is PauseMethod.MUTE:
         layout = _lay_out(plan, parts, _zeros(layout, parts))
-        problems += _standstills(layout)
+        problems += _displaced(plan, layout)
     problems += _problems_of(layout, parts)
     problems += _strays(plan)
     path, sha256 = None, None
@@ -271,18 +271,21 @@ def _leading_zeros(samples: Samples) -> int:
     return int(sounds.argmax()) if sounds.any() else len(samples)
 
 
-def _standstills(layout: Layout) -> Iterator[str]:
-    """Parts of method mute that are shorter than their monitor ran: nothing re-anchors them."""
-    unsure_us: dict[str, int] = {}
+def _displaced(plan: JoinPlan, layout: Layout) -> Iterator[str]:
+    """Parts of method mute that aren't as long as their monitor ran: nothing re-anchors them."""
+    took_us = {segment.number: segment.took_us for segment in plan.segments}
+    strays_us: dict[str, int] = {}
     for span in layout.spans:
-        if span.part is not None:
-            most_us = max(unsure_us.get(span.part, 0), span.uncertainty_us - PLACEMENT_US)
-            unsure_us[span.part] = most_us
-    for part, most_us in unsure_us.items():
+        if span.part is not None and span.segment is not None:
+            known_us = PLACEMENT_US + MARGIN_US + took_us[span.segment]
+            most_us = max(strays_us.get(span.part, 0), span.uncertainty_us - known_us)
+            strays_us[span.part] = most_us
+    for part, most_us in strays_us.items():
         if most_us > TOLERANCE_US:
             yield (
-                f"part {part} may have stood still for {most_us / 1_000_000:.3f} s while no audio"
-                " arrived; what follows in it may be that much too late in the file, or missing"
+                f"part {part}: {most_us / 1_000_000:.3f} s lie between its length and its"
+                " monitor's time (no audio arrived, or it was lost); nothing tells where, so its"
+                " segments may be that much out of place, or miss as much"
             )
 
 

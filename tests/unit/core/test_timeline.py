@@ -347,7 +347,7 @@ def test_a_muted_part_that_stood_still_makes_all_of_it_uncertain() -> None:
         method=PauseMethod.MUTE,
     ).lay_out()
     unsure_us = [span.uncertainty_us for span in layout.spans if span.kind is SEGMENT]
-    assert unsure_us == [PLACEMENT_US + 2 * S, PLACEMENT_US + 3 * S, PLACEMENT_US]
+    assert [us - PLACEMENT_US - MARGIN_US for us in unsure_us] == [2 * S, 3 * S, 0]
     assert layout.spans[-1].begin_us == OPENED_US + 12 * S
 
 

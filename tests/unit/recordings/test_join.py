@@ -229,10 +229,11 @@ def test_a_muted_part_that_stood_still_is_a_problem_and_its_segments_are_uncerta
         replace(bench.plan(8), method=PauseMethod.MUTE, segments=(*bench.segments, later))
     )
     assert joined.problems[0] == (
-        f"part {name} may have stood still for 3.000 s while no audio arrived; what follows in it"
-        " may be that much too late in the file, or missing"
+        f"part {name}: 3.000 s lie between its length and its monitor's time (no audio arrived, or"
+        " it was lost); nothing tells where, so its segments may be that much out of place, or miss"
+        " as much"
     )
-    assert [span.uncertainty_us for span in joined.spans if span.segment] == [3_020_000] * 3
+    assert [span.uncertainty_us for span in joined.spans if span.segment] == [3_060_000] * 3
 
 
 # ------------------------------------------------------------------ no file
