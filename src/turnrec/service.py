@@ -22,8 +22,6 @@ from turnrec.asterisk.spool import Spool
 from turnrec.calls import Calls
 from turnrec.clock import SteadyClock
 from turnrec.core.entry import JSON, Entry, EntryKind, Origin
-from turnrec.core.errors import UnknownRecordingError
-from turnrec.describe import describe_recording
 from turnrec.desk import CallDesk
 from turnrec.dialplan import Door
 from turnrec.flow import FlowFile
@@ -31,6 +29,7 @@ from turnrec.keeping import Keeper
 from turnrec.ledger.errors import LedgerError, LedgerStalledError
 from turnrec.ledger.store import Ledger
 from turnrec.limits import Limits
+from turnrec.listening import AccessBook
 from turnrec.meddling import Meddling
 from turnrec.memory import LedgerMemory
 from turnrec.metrics import Metrics
@@ -39,17 +38,20 @@ from turnrec.others import OtherRecorders
 from turnrec.proof import ProvingCloser, make_checkpointer
 from turnrec.recognisers import Recognisers
 from turnrec.recordings.closer import Closer
+from turnrec.recordings.copies import Copies
 from turnrec.recordings.transcript_file import TranscriptFiles
+from turnrec.recordings_desk import RecordingDesk
 from turnrec.retention import Retention
 from turnrec.room import Room
 from turnrec.settings import AsteriskSettings, Settings
 from turnrec.strangers import Strangers
+from turnrec.strays import Strays
 from turnrec.talks import Talks
 from turnrec.telling import Telling
 from turnrec.transcript_export import TranscriptExport
 from turnrec.transcripts import Books, Transcripts
+from turnrec.verify.service import Verifier
 from turnrec.watch import Watch
-from turnrec.web.access import Access
 from turnrec.web.app import create_app, guarded
 from turnrec.web.archive import archive_routes
 from turnrec.web.calls import call_routes
@@ -205,6 +207,7 @@ class Service:
         self._retention = Retention(
             keeper, self.flow, self.clock, interval_s=settings.retention.interval_s
         )
+        self._strays = Strays(self.ledger, self._journal, self.calls.notes, recordings.dir)
         api = settings.api
         self.keys = KeyRing(api.keys_file, on_change=self._note_key)
         strangers = Strangers(self._journal, self.clock)
@@ -215,6 +218,13 @@ class Service:
         )
         self._journal.watchers.append(self._metrics.entered)
         self.desk = CallDesk(self.calls, talks, self.ways, self.ledger)
+        book = AccessBook(self._journal, self.clock)
+        exported = TranscriptExport(self.ledger, self._transcript_files, book)
+        self._copies = Copies(recordings.dir / ".copies")
+        self.recordings = RecordingDesk(
+            self.ledger, recordings.dir, book, self._copies, exported, Verifier(settings)
+        )
+        self._journal.watchers.append(self.recordings.entered)
         self._telling = Telling(
             self.ledger,
             self.calls,
@@ -230,10 +240,8 @@ class Service:
                 event_routes(self._telling),
                 webhook_routes(self._telling),
                 call_routes(self.desk),
-                transcript_routes(
-                    transcripts, TranscriptExport(self.ledger, self._transcript_files)
-                ),
-                recording_routes(self),
+                transcript_routes(transcripts, exported),
+                recording_routes(self.recordings),
                 archive_routes(KeptArchive(keeper)),
             ),
             version=__version__,
@@ -277,7 +285,10 @@ class Service:
         # Asterisk writes the spool, turnrec alone the joined files.
         recordings.spool_dir.mkdir(mode=0o770, parents=True, exist_ok=True)
         recordings.dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._copies.clear)
         self._note(EntryKind.SERVER_STARTED)
+        # While nothing is made that isn't entered yet.
+        await self._strays.clear()
         for finished, uniqueid in await self._memory.unfinished():
             self.calls.finish_later(finished, uniqueid)
         await self._room.start()
@@ -312,6 +323,7 @@ class Service:
         await self._telling.close()
         await self._http.stop()
         await self._control.stop()
+        await self._copies.close()
         await self.calls.settle()
         self._note(EntryKind.SERVER_STOPPED)
         self._closer.shut_down()
@@ -360,22 +372,6 @@ class Service:
             "live_calls": len(self.calls.live()),
             "room": self._room.lack() or "enough",
         }
-
-    async def list_recordings(
-        self, access: Access, *, call_id: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[dict[str, JSON]], str | None]:
-        """Recordings, newest first."""
-        await self.ledger.flush()
-        records = await self.ledger.recordings(call_id=call_id, limit=limit + 1, before=cursor)
-        seen = [one for one in records if access.may_see(one.bot)]
-        shown = [describe_recording(record, self.recordings_dir) for record in seen[:limit]]
-        return shown, seen[limit - 1].recording_id if len(seen) > limit else None
-
-    async def show_recording(self, access: Access, recording_id: str) -> dict[str, JSON]:
-        """One recording, with all that was entered when it was closed."""
-        shown = await self._keeper.show(recording_id)
-        access.check_sees(str(shown["bot"]), UnknownRecordingError(recording_id[:64]))
-        return shown
 
     async def reload_flow(self) -> list[str]:
         """Read the flow file anew; return its mistakes. With any, the old flow stays in force."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, ColumnElement, Connection, Table, exists, func, or_, select
 
@@ -32,6 +32,7 @@ from turnrec.ledger.views import (
 
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
+_IDS_A_QUERY: Final = 500
 
 
 class LedgerReader:
@@ -139,6 +140,10 @@ class LedgerReader:
     async def unclosed_recordings(self) -> tuple[RecordingRecord, ...]:
         """Return the recordings that no entry has closed, the newest first."""
         return await self._in_thread(_recordings, [recordings.c.closed_us.is_(None)], None)
+
+    async def known_recordings(self, recording_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some ids that any entry names as its recording."""
+        return await self._in_thread(_known, tuple(recording_ids))
 
     async def entries(
         self,
@@ -292,6 +297,15 @@ def _told(
         for row in fetch(connection, query)
     )
     return found, found[-1][0].seq if len(found) == limit else max(head.seq, after_seq)
+
+
+def _known(connection: Connection, recording_ids: Sequence[str]) -> frozenset[str]:
+    known: set[str] = set()
+    for start in range(0, len(recording_ids), _IDS_A_QUERY):
+        some = recording_ids[start : start + _IDS_A_QUERY]
+        query = select(recordings.c.recording_id).where(recordings.c.recording_id.in_(some))
+        known.update(connection.execute(query).scalars())
+    return frozenset(known)
 
 
 def _first_hash(connection: Connection) -> str | None:

@@ -18,7 +18,7 @@ from turnrec.recordings.disk import day_of, sync_folder
 from turnrec.recordings.join import RECORDING_ID, UnsafeNameError
 from turnrec.recordings.sound import SoundUnreadableError, hash_file
 
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def files_of(
     if RECORDING_ID.fullmatch(recording_id) is None:
         raise UnsafeNameError("the recording's id is none that turnrec gives")
     days = {day_of(opened_us)}
-    if file is not None and _DAY.fullmatch(Path(file).parent.name):
+    if file is not None and DAY.fullmatch(Path(file).parent.name):
         days.add(Path(file).parent.name)
     places = [*(folder / day for day in sorted(days)), spool]
     return tuple(path for place in places for path in _own(place, recording_id))
