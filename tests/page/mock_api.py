@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from tests.page.mock_state import JSON, MockState, RefusalError
-from turnrec.web.pages import Page
+from turnrec.web.pages import page_routes
 
 GOOD_KEY = "trk_desk_0123456789"
 
@@ -154,7 +154,7 @@ def create_app(state: MockState) -> FastAPI:
             one["legal_hold"] = body["reason"] if what == "hold" else None
         return one
 
-    app.mount("/", Page())
+    app.include_router(page_routes())
     return app
 
 

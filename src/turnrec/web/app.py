@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 
 from turnrec.web import problems
 from turnrec.web.access import AnyKey
 from turnrec.web.gate import Admission, Gate
+from turnrec.web.pages import page_routes
 
 _DESCRIPTION = """Recording control for voice bots on Asterisk.
 
@@ -22,10 +22,8 @@ problem details (RFC 9457) with a stable `id`. Give an API key: `Authorization: 
 """
 
 
-def create_app(
-    routers: Iterable[APIRouter], page: StaticFiles | None = None, version: str = "0"
-) -> FastAPI:
-    """Build the application of these routes, and the page at `/` where there is one."""
+def create_app(routers: Iterable[APIRouter], version: str = "0") -> FastAPI:
+    """Build the application of these routes, and the page at `/`."""
     app = FastAPI(
         title="turnrec",
         version=version,
@@ -43,10 +41,8 @@ def create_app(
     async def contract(_access: AnyKey) -> JSONResponse:
         return JSONResponse(_with_security(app.openapi()))
 
-    for router in routers:
+    for router in (*routers, page_routes()):
         app.include_router(router)
-    if page is not None:
-        app.mount("/", page)
     return app
 
 

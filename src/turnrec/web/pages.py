@@ -1,25 +1,18 @@
 """Serves the page's own static files at `/`; they hold no data, and nothing else is ever served.
 
-All files are read once, at the start: a request is looked up in a table and never reaches the disk.
+All files are read once, at the start: no request ever reaches the disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from starlette.responses import Response
-
-from turnrec.web.problems import problem
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
+from fastapi import APIRouter, Request, Response
 
 PAGE_DIR: Final = Path(__file__).parent / "page"
 INDEX: Final = "index.html"
@@ -73,42 +66,31 @@ class _File:
     etag: str
 
 
-class Page:
-    """The page as an ASGI application, to be mounted at `/` behind all routes of the API."""
+def page_routes(folder: Path = PAGE_DIR) -> APIRouter:
+    """Read the files, and build a route for each: no other path is known.
 
-    def __init__(self, folder: Path = PAGE_DIR) -> None:
-        """Read the files.
+    Raises:
+        OSError: they can't be read.
+    """
+    router = APIRouter(include_in_schema=False)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.suffix in _MEDIA_TYPES:
+            name = path.relative_to(folder).as_posix()
+            endpoint = _endpoint(_read(path))
+            for address in ("/", f"/{name}") if name == INDEX else (f"/{name}",):
+                router.add_route(address, endpoint, methods=["GET"])
+    return router
 
-        Raises:
-            OSError: they can't be read.
-        """
-        self._files: Mapping[str, _File] = {
-            f"/{path.relative_to(folder).as_posix()}": _read(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.suffix in _MEDIA_TYPES
-        }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
-        await self._answer(scope)(scope, receive, send)
-
-    def _answer(self, scope: Scope) -> Response:
-        path: str = scope["path"]
-        root: str = scope.get("root_path", "")
-        path = path.removeprefix(root) if root else path
-        found = self._files.get(f"/{INDEX}" if path in ("", "/") else path)
-        if found is None:
-            return problem(404, "not-found", "there is no such address", HEADERS)
-        if scope["method"] not in ("GET", "HEAD"):
-            allowed = {**HEADERS, "Allow": "GET, HEAD"}
-            return problem(405, "method-not-allowed", "this address has other methods", allowed)
-        headers = {**HEADERS, "ETag": found.etag}
-        known = dict(scope["headers"]).get(b"if-none-match", b"").decode("latin-1")
-        if found.etag in known or known.strip() == "*":
+def _endpoint(file: _File) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        headers = {**HEADERS, "ETag": file.etag}
+        known = request.headers.get("if-none-match", "")
+        if file.etag in known or known.strip() == "*":
             return Response(status_code=304, headers=headers)
-        return Response(found.content, headers=headers, media_type=found.media_type)
+        return Response(file.content, headers=headers, media_type=file.media_type)
+
+    return answer
 
 
 def _read(path: Path) -> _File:
