@@ -79,34 +79,49 @@ def describe_past_call(record: CallRecord) -> dict[str, JSON]:
 
 
 def describe_recording(record: RecordingRecord, folder: Path) -> dict[str, JSON]:
-    """A recording as the ledger holds it."""
+    """A recording as the ledger holds it; `path` is for those on this machine."""
     samples, rate_hz = record.samples, record.rate_hz
+    file = None if record.status is RecordingStatus.DELETED else record.file
     return {
         "id": record.recording_id,
         "call": record.call_id,
         "bot": record.bot,
         "opened": instant(record.opened_us),
         "closed": instant(record.closed_us),
+        "opened_us": record.opened_us,
+        "closed_us": record.closed_us,
         "status": record.status.value,
-        "file": None if record.file is None or _is_deleted(record) else str(folder / record.file),
+        "file": file,
+        "path": None if file is None else str(folder / file),
         "duration_s": samples / rate_hz if samples is not None and rate_hz else None,
+        "rate_hz": rate_hz,
+        "samples": samples,
         "sha256": record.sha256,
         "legal_hold": record.legal_hold,
-        "segments": len(record.segments),
+        "pause_behavior": record.behavior,
+        "segments": [
+            {"number": one.number, **_stretch(one.began_us, one.ended_us)}
+            for one in record.segments
+        ],
         "gaps": [
             {
-                "began": instant(gap.began_us),
-                "ended": instant(gap.ended_us),
+                **_stretch(gap.began_us, gap.ended_us),
                 "holds": [hold.value for hold in gap.holds],
                 "node": gap.node,
+                "turn": gap.turn,
             }
             for gap in record.gaps
         ],
     }
 
 
-def _is_deleted(record: RecordingRecord) -> bool:
-    return record.status is RecordingStatus.DELETED
+def _stretch(began_us: int, ended_us: int | None) -> dict[str, JSON]:
+    return {
+        "began": instant(began_us),
+        "ended": instant(ended_us),
+        "began_us": began_us,
+        "ended_us": ended_us,
+    }
 
 
 def instant(at_us: int | None) -> str | None:

@@ -14,8 +14,10 @@ from turnrec.core.transcript import GapMark
 from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
 from turnrec.ledger.store import Ledger
 from turnrec.ledger.views import CallRecord, RecordingRecord
+from turnrec.listening import AccessBook
 from turnrec.recordings.transcript_export import NoTranscriptError, export_transcripts
 from turnrec.recordings.transcript_file import Transcript, TranscriptFiles
+from turnrec.web.access import Access
 
 _MOST_OF_A_CALL = 1_000
 
@@ -32,13 +34,14 @@ class UnknownRecordingOrCallError(RefusedError):
 class TranscriptExport:
     """Writes transcripts."""
 
-    def __init__(self, ledger: Ledger, files: TranscriptFiles) -> None:
+    def __init__(self, ledger: Ledger, files: TranscriptFiles, book: AccessBook) -> None:
         self._ledger = ledger
         self._files = files
+        self._book = book
 
     async def __call__(
         self,
-        bots: frozenset[str] | None,
+        access: Access,
         name: str,
         form: TranscriptFormat,
         time: TranscriptTime,
@@ -46,16 +49,16 @@ class TranscriptExport:
     ) -> str:
         """Write the transcript of a recording, or of a call by its id, uniqueid or external id.
 
-        A call's shows a redacted copy instead of what it is a copy of. `bots` are the only ones
-        whose recordings may be shown; None: all.
+        A call's shows a redacted copy instead of what it is a copy of. Who reads it is in the
+        ledger when this returns.
 
         Raises:
             TurnrecError: there is none, or not in this time.
         """
         await self._ledger.flush()
         call, recordings = await self._find(name)
-        if bots is not None:
-            recordings = [one for one in recordings if one.bot in bots]
+        if access.bots is not None:
+            recordings = [one for one in recordings if access.may_see(one.bot)]
             if not recordings:
                 raise UnknownRecordingOrCallError(name[:64])
         found = [await self._read(one) for one in recordings]
@@ -64,9 +67,14 @@ class TranscriptExport:
         if not transcripts:
             raise NoTranscriptError("there is no transcript: no utterances were posted for it")
         started_us = transcripts[0].opened_us if call is None else call.started_us
-        return export_transcripts(
+        text = export_transcripts(
             transcripts, started_us=started_us, form=form, time=time, behavior=behavior
         )
+        shown = {one.recording_id for one in transcripts}
+        for record in recordings:
+            if record.recording_id in shown:
+                await self._book.enter(access, record, "transcript")
+        return text
 
     async def _find(self, name: str) -> tuple[CallRecord | None, list[RecordingRecord]]:
         recording = await self._ledger.recording(name)

@@ -24,6 +24,7 @@ from turnrec.ports import Recordings
 from turnrec.recognisers import Recognisers
 from turnrec.recordings.transcript_file import TranscriptFiles, read
 from turnrec.transcripts import Books, Transcripts
+from turnrec.web.access import Access
 from turnrec.web.app import create_app, guarded
 from turnrec.web.doors import ControlSocket
 from turnrec.web.gate import LocalAdmission
@@ -34,7 +35,7 @@ SECRET = "four-three-two-one"
 
 
 async def no_export(
-    _bots: frozenset[str] | None,
+    _access: Access,
     _name: str,
     _form: TranscriptFormat,
     _time: TranscriptTime,

@@ -403,7 +403,7 @@ async def test_a_redaction_makes_a_new_recording_and_says_all_of_it(house: House
     made = await house.keeper.redact("R1", stretch, WHY, delete_original=False)
     assert made["id"] == "NEW0"
     new = path.with_name("NEW0.wav")
-    assert made["file"] == str(new)
+    assert made["path"] == str(new)
     after = audio(new)
     assert not after[2000:4000].any()
     assert (after[:2000] == before[:2000]).all()

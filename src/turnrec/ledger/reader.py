@@ -26,6 +26,7 @@ from turnrec.ledger.views import (
     CallRecord,
     RecordingRecord,
     RecordingStatus,
+    closed_behavior,
     legal_hold,
     timeline,
 )
@@ -256,7 +257,13 @@ def _search(
 
 def _with_timeline(record: RecordingRecord, history: list[Entry]) -> RecordingRecord:
     segments, gaps = timeline(history)
-    return replace(record, segments=segments, gaps=gaps, legal_hold=legal_hold(history))
+    return replace(
+        record,
+        segments=segments,
+        gaps=gaps,
+        legal_hold=legal_hold(history),
+        behavior=closed_behavior(history),
+    )
 
 
 def _entries(

@@ -106,6 +106,8 @@ class RecordingRecord:
     gaps: tuple[Gap, ...] = ()
     legal_hold: str | None = None
     """Why it must not be deleted; None where nothing forbids it."""
+    behavior: str | None = None
+    """What pauses are in its file (`silence` or `skip`); None while there is none."""
 
 
 # ------------------------------------------------------------------ reading details
@@ -151,6 +153,12 @@ def legal_hold(entries: Iterable[Entry]) -> str | None:
         elif entry.kind is EntryKind.HOLD_RELEASED:
             reason = None
     return reason
+
+
+def closed_behavior(entries: Iterable[Entry]) -> str | None:
+    """Return what pauses are in one recording's file, by its entries; None if none says so."""
+    closed = (one for one in entries if one.kind is EntryKind.RECORDING_CLOSED)
+    return next((detail_text(one, "behavior") for one in closed), None)
 
 
 def timeline(entries: Iterable[Entry]) -> tuple[tuple[Segment, ...], tuple[Gap, ...]]:

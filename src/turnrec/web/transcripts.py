@@ -39,10 +39,10 @@ from turnrec.web.bodies import Body, Whole
 from turnrec.web.calls import CallName, Repeat
 
 Export = Callable[
-    [frozenset[str] | None, str, TranscriptFormat, TranscriptTime, PauseBehavior | None],
+    [Access, str, TranscriptFormat, TranscriptTime, PauseBehavior | None],
     Awaitable[str],
 ]
-"""Writes the transcript of a call or a recording, by name, where it is of one of these bots."""
+"""Writes the transcript of a call or a recording, by name, where it is theirs to see."""
 
 _MAX_AT_ONCE: Final = 200
 _ALIVE_EVERY_S: Final = 15.0
@@ -186,7 +186,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
         time: TranscriptTime = TranscriptTime.CALL,
         behavior: PauseBehavior | None = None,
     ) -> Response:
-        text = await export(access.bots, name, form, time, behavior)
+        text = await export(access, name, form, time, behavior)
         return Response(text, media_type=_MEDIA_TYPES[form], headers={"Cache-Control": "no-store"})
 
     return router
