@@ -133,7 +133,10 @@ def _check(
         report.unproven("ledger-error", str(error))
         return report, None
     checkpoints = evidence.checkpoints or _checkpoints_near(opened.file, near)
-    return check_ledger(opened, wanted, Signatures(checkpoints, evidence.public_key))
+    report, checked = check_ledger(opened, wanted, Signatures(checkpoints, evidence.public_key))
+    if checked is None:
+        opened.close()
+    return report, checked
 
 
 def _checkpoints_near(ledger: Path | None, recordings: Path | None) -> Path | None:

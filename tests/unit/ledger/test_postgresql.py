@@ -5,16 +5,24 @@ The database is emptied. Left out of `make test`, which starts no database serve
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.unit.ledger.helpers import CALL, QUICK, RECORDING, Errors, entry, stored
+from tests.unit.verify.house import House, build, redact
 from turnrec.core.entry import EntryKind
-from turnrec.ledger import Ledger, LedgerForeignError, LedgerLockedError
+from turnrec.ledger import Ledger, LedgerError, LedgerForeignError, LedgerLockedError
+from turnrec.ledger.offline import OfflineLedger
+from turnrec.ledger.schema import SCHEMA_VERSION
+from turnrec.verify.cli import as_page
+from turnrec.verify.findings import Status
+from turnrec.verify.run import verify
 
 URL = os.environ.get("TURNREC_TEST_POSTGRESQL", "")
 pytestmark = pytest.mark.postgresql
@@ -107,3 +115,110 @@ async def test_tables_of_another_that_bear_our_names_are_left_alone(engine: Engi
 
     with pytest.raises(LedgerForeignError):
         Ledger.open(URL)
+
+
+# ---------------------------------------------------------------- turnrec verify
+
+
+def lay_hands_on(engine: Engine, *statements: str) -> None:
+    """Change the ledger as whoever owns the database can."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE entries DISABLE TRIGGER USER"))
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+@pytest.fixture
+async def house(engine: Engine, tmp_path: Path) -> House:
+    return await build(tmp_path / "house", ledger_url=URL)
+
+
+async def test_a_recording_whose_ledger_is_here_is_verified(house: House) -> None:
+    for given in (house.wav, house.folder):
+        outcome = await asyncio.to_thread(house.verify, given)
+        assert outcome.status is Status.PROVEN, outcome.reports
+    outcome = await asyncio.to_thread(verify, URL, house.evidence())
+    assert outcome.status is Status.PROVEN, outcome.reports
+    assert [one.subject for one in outcome.recordings] == ["R1"]
+    redacted = await redact(house, "0.25", "0.5", delete_original=True)
+    outcome = await asyncio.to_thread(redacted.verify)
+    assert outcome.status is Status.PROVEN, outcome.reports
+
+
+async def test_verifying_needs_no_right_but_to_read_and_no_lock(
+    house: House, engine: Engine
+) -> None:
+    role = f"auditor_{os.getpid()}"
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'looks only'"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {role}"))
+        connection.execute(text(f"GRANT SELECT ON entries, ledger_version TO {role}"))
+    url = make_url(URL).set(username=role, password="looks only")
+    writer = Ledger.open(URL)  # a server that runs
+    try:
+        seen = url.render_as_string(hide_password=False)
+        outcome = await asyncio.to_thread(house.verify, None, ledger=seen)
+        assert outcome.status is Status.PROVEN, outcome.reports
+        assert outcome.ledger is not None
+        assert "looks only" not in outcome.ledger.subject
+    finally:
+        await writer.close()
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
+            connection.execute(text(f"DROP ROLE {role}"))
+
+
+async def test_verifying_writes_nothing(house: House, engine: Engine) -> None:
+    offline = OfflineLedger(URL)
+    try:
+        with pytest.raises(LedgerError, match="read-only"), offline._connection() as connection:
+            connection.execute(text("CREATE TABLE mine (x int)"))
+    finally:
+        offline.close()
+    with engine.begin() as connection:
+        before = connection.execute(text("SELECT * FROM entries ORDER BY seq")).fetchall()
+    await asyncio.to_thread(house.verify)
+    with engine.begin() as connection:
+        after = connection.execute(text("SELECT * FROM entries ORDER BY seq")).fetchall()
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE entries SET actor = 'other' WHERE seq = 5", "chain-edited"),
+        ("DELETE FROM entries WHERE seq = 5", "chain-missing"),
+        ("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)", "checkpoint-head-miss"),
+        ("UPDATE entries SET detail = 'no JSON' WHERE kind = 'segment_ended'", "entry-unreadable"),
+        ("UPDATE ledger_version SET version = 99", "ledger-version"),
+        ("ALTER TABLE entries DROP COLUMN node", "ledger-foreign"),
+        ("DELETE FROM entries", "ledger-empty"),
+        ("DROP TABLE entries", "ledger-foreign"),
+    ],
+)
+async def test_what_was_changed_in_the_database_is_found(
+    house: House, engine: Engine, statement: str, expected: str
+) -> None:
+    lay_hands_on(engine, statement)
+    found = await asyncio.to_thread(house.found)
+    assert any(one.startswith(expected) for one in found), found
+
+
+async def test_a_database_that_is_not_there_is_named_without_its_password(house: House) -> None:
+    nowhere = make_url(URL).set(port=1, username="auditor", password="secret")
+    given = nowhere.render_as_string(hide_password=False)
+    outcome = await asyncio.to_thread(house.verify, None, ledger=given)
+    assert outcome.ledger is not None
+    assert outcome.ledger.ids() == {"ledger-error"}
+    assert outcome.status is Status.UNPROVEN
+    assert "secret" not in as_page(outcome)
+
+
+async def test_an_older_ledger_is_raised_to_this_version(engine: Engine) -> None:
+    await Ledger.open(URL).close()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ledger_version SET version = 1"))
+    await Ledger.open(URL).close()
+    with engine.begin() as connection:
+        found = connection.execute(text("SELECT version FROM ledger_version")).scalar_one()
+    assert found == SCHEMA_VERSION
