@@ -255,12 +255,16 @@ class Edges:
 def edges(manifest: Manifest, talk: Talk, sound: Sound) -> Iterable[Edges]:
     """Hold each gap's edges against when what is heard there was said."""
     loud = np.flatnonzero(np.abs(sound.samples.astype(np.int32)) > QUIET)
-    spans = manifest.spans
-    for before, gap, after in zip(spans, spans[1:], spans[2:], strict=False):
+    before: SegmentSpan | None = None
+    for gap, after in pairwise(manifest.spans):
+        if isinstance(gap, SegmentSpan):
+            before = gap
         if not (isinstance(gap, GapSpan) and gap.sources):
             continue
-        assert isinstance(before, SegmentSpan)
-        assert isinstance(after, SegmentSpan)
+        assert before is not None
+        if not isinstance(after, SegmentSpan):
+            assert talk.late, "a segment without any sound"
+            continue
         gap_ends = gap.start_sample + gap.samples
         assert gap.silent_from_sample == before.start_sample + before.part_samples
         assert not sound.samples[gap.silent_from_sample : gap_ends].any()

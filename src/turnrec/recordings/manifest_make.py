@@ -181,7 +181,7 @@ def describe_spans(
         }
         if span["kind"] == "gap":
             following = next((one["segment"] for one in listed[index:] if one["segment"]), None)
-            placed |= _silent_from(listed[index - 1] if index else span, span)
+            placed |= _silent_from(listed[:index], span)
             described.append(_gap(span, placed, history, before, following))
             continue
         before = span["segment"]
@@ -208,13 +208,14 @@ def describe_spans(
     return described
 
 
-def _silent_from(before: Mapping[str, Any], gap: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the sound before a gap ends: its segment may be padded up to Asterisk's answer."""
+def _silent_from(earlier: Sequence[Mapping[str, Any]], gap: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the sound before a gap ends: padding or a shortfall follows it, up to the answer."""
+    before = next((one for one in reversed(earlier) if one["kind"] != "shortfall"), gap)
     sample, at_us = gap["start_sample"], gap["begin_us"]
-    if before["kind"] == "segment" and before["samples"] > before["part_samples"]:
+    if before["kind"] == "segment":
         lasts_us = before["end_us"] - before["begin_us"]
         sample = before["start_sample"] + before["part_samples"]
-        at_us = before["begin_us"] + lasts_us * before["part_samples"] // before["samples"]
+        at_us = before["begin_us"] + lasts_us * before["part_samples"] // max(1, before["samples"])
     return {"silent_from": Instant.at(at_us), "silent_from_sample": sample}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.verify.house import House, build, build_now
-from turnrec.recordings.manifest import Instant, json_schema
+from turnrec.recordings.manifest import GapSpan, Instant, json_schema
 from turnrec.recordings.manifest_file import (
     ManifestNotWrittenError,
     ManifestUnreadableError,
@@ -17,6 +17,8 @@ from turnrec.recordings.manifest_file import (
     to_bytes,
     write_manifest,
 )
+from turnrec.recordings.manifest_history import read_history
+from turnrec.recordings.manifest_make import describe_spans
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,45 @@ def test_a_manifest_reads_back_as_it_was_written(house: House, tmp_path: Path) -
     assert again.read_bytes() == house.manifest.read_bytes() == to_bytes(manifest)
     assert again.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in tmp_path.iterdir()] == ["R1.json"]
+
+
+@pytest.mark.parametrize(
+    ("before", "sample", "at_us"),
+    [
+        ([("segment", 0, 800, 800)], 800, 100_000),
+        ([("segment", 0, 800, 600)], 600, 75_000),
+        ([("segment", 0, 500, 500), ("shortfall", 500, 300, 0)], 500, 62_500),
+        ([("segment", 0, 0, 0), ("shortfall", 0, 800, 0)], 0, 0),
+        ([("segment", 0, 500, 400), ("gap", 500, 300, 0)], 800, 100_000),
+        ([("gap", 0, 800, 0)], 800, 100_000),
+        ([], 0, 0),
+    ],
+)
+def test_a_gap_says_where_the_sound_before_it_ends(
+    before: list[tuple[str, int, int, int]], sample: int, at_us: int
+) -> None:
+    end = sum(samples for _, _, samples, _ in before)
+    spans: list[dict[str, object]] = [
+        {
+            "kind": kind,
+            "start_sample": start,
+            "samples": samples,
+            "begin_us": start * 125,
+            "end_us": (start + samples) * 125,
+            "segment": None if kind == "gap" else 1,
+            "part": None if kind == "gap" else "R1-001.wav",
+            "part_start_sample": 0,
+            "part_samples": part_samples,
+            "excess_samples": 0,
+            "sources": ["turn"] if kind == "gap" else [],
+            "node": None,
+            "uncertainty_us": 20_000,
+        }
+        for kind, start, samples, part_samples in [*before, ("gap", end, 80, 0)]
+    ]
+    gap = describe_spans(spans, read_history((), "R1"), {})[-1]
+    assert isinstance(gap, GapSpan)
+    assert (gap.silent_from_sample, gap.silent_from.us) == (sample, at_us)
 
 
 def test_a_manifest_that_cannot_be_written_leaves_nothing(house: House, tmp_path: Path) -> None:
