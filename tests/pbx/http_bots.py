@@ -199,7 +199,7 @@ class Bots:
 
 def make_key(here: Rig, *rights: Right, bots: frozenset[str] | None = None) -> str:
     """Make an API key, as `turnrec api-key new` does."""
-    name = "-".join(("bot", *rights))
+    name = "-".join((*rights, "of", *(bots or ("all",))))
     return KeyRing(here.settings.api.keys_file).make(name, frozenset(rights), bots, 0)
 
 

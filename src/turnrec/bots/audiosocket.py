@@ -142,8 +142,8 @@ async def listen(host: str, port: int, answer: Callable[[Line], Awaitable[None]]
             await answer(line)
             await line.hang_up()
             await listening
-        except HungUpError:
-            pass
+        except (HungUpError, asyncio.CancelledError):
+            pass  # the latter as the server ends; asyncio complains of handlers that were cancelled
         except Exception:
             logger.exception("a call's bot failed; the call is hung up")
         finally:
