@@ -65,6 +65,10 @@ STATUSES: Final[Mapping[str, int]] = {
     "recording-changed": 409,
     "recording-exists": 409,
     "span-map-invalid": 409,
+    "transcript-unreadable": 409,
+    "unsafe-name": 409,
+    "export-not-verified": 503,
+    "recording-not-written": 503,
     "command-unanswered": 504,
     "disk-low": 507,
 }

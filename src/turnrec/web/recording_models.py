@@ -81,7 +81,9 @@ class OneSidedModel(BaseModel):
     """A part in which nothing is heard of a side."""
 
     part: str
-    silent: list[str] = Field(description="caller (what came from the channel), or other")
+    silent: list[str] = Field(
+        description="caller (what the recorded channel sent), others (what it was sent)"
+    )
 
 
 class RecordingDetail(RecordingModel):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Protocol
 
 from fastapi import APIRouter, Query, Request, Response
@@ -27,6 +28,7 @@ from turnrec.web.recording_models import (
     VerificationModel,
 )
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FormatName = Literal["wav", "flac", "opus"]
 PRIVATE: Final = {"Cache-Control": "private, no-store"}
 _AUDIO: Final[dict[int | str, dict[str, Any]]] = {
@@ -217,4 +219,4 @@ def recording_routes(backend: RecordingBackend) -> APIRouter:
 
 
 def _at_us(instant: AwareDatetime | None) -> int | None:
-    return None if instant is None else round(instant.timestamp() * 1_000_000)
+    return None if instant is None else (instant - _EPOCH) // timedelta(microseconds=1)
