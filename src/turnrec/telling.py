@@ -117,14 +117,10 @@ class Telling:
         def wanted(event: Event) -> bool:
             return (types is None or event.type in types) and access.may_see(event.bot)
 
-        is_first = True
         async for position, told in self.feed.listen(wanted, after, call_id=call_id):
-            if is_first:
-                # Who is cut off before they heard anything resumes here all the same.
-                yield f"id: {position}\n\n".encode("ascii")
-                is_first = False
-            if told:
-                yield b"".join(one.frame for one in told)
+            # Who hears nothing of this resumes after it all the same, and knows how far they are.
+            frames = [one.frame for one in told] or [f"id: {position}\n\n".encode("ascii")]
+            yield b"".join(frames)
 
     def board(self, access: Access) -> AsyncIterator[bytes]:
         """Server-sent events: the live calls that are theirs to see, and how they change."""
