@@ -253,9 +253,11 @@ def _check_sound(report: Report, manifest: Manifest, file: Part) -> frozenset[in
             cut += isinstance(span, RedactedSpan)
     if not report.findings:
         if silent:
-            report.proven.append(f"{count(silent, 'gap')} of the file hold digital silence alone")
+            report.proven.append(
+                f"{count(silent, 'gap')} of the file {_hold(silent)} silence alone"
+            )
         if cut:
-            report.proven.append(f"{count(cut, 'cut')} of the file hold digital silence alone")
+            report.proven.append(f"{count(cut, 'cut')} of the file {_hold(cut)} silence alone")
         made = "joined" if manifest.redacts is None else "redacted"
         report.proven.append(
             f"{count(sounding, 'segment')} of the file hold the sound that was hashed when it was"
@@ -264,9 +266,13 @@ def _check_sound(report: Report, manifest: Manifest, file: Part) -> frozenset[in
     return frozenset(rebuilt)
 
 
-def count(number: int, what: str) -> str:
+def _hold(number: int) -> str:
+    return "holds digital" if number == 1 else "hold digital"
+
+
+def count(number: int, what: str, many: str | None = None) -> str:
     """So many of something, for a sentence."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{number} {what if number == 1 else many or what + 's'}"
 
 
 def _hashes(file: Part, span: SegmentSpan, audible: int) -> tuple[str, str]:

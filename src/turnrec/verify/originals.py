@@ -106,8 +106,8 @@ def _compare_files(
         loud = sum(any(block.any() for block in _of(older, span)) for span in cuts)
         report.proven.append(
             f"outside of its cuts the file is, sample by sample, {older.path.name}, the file that"
-            f" entry {step.older_closed.seq} closed; {loud} of its {count(len(cuts), 'cut')} are"
-            " not silent there"
+            f" entry {step.older_closed.seq} closed; of what was cut out, {loud} of"
+            f" {count(len(cuts), 'stretch', 'stretches')} can be heard there"
         )
     return True
 

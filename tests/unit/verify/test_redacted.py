@@ -69,9 +69,9 @@ def test_a_redacted_recording_is_proven_by_the_one_that_ran(house: House) -> Non
     assert "(cli:anna) and why (a number)" in said
     assert "cut out: 0.250 s of segment 1" in said
     assert "there was 0.250 s of recorded sound there" in said
-    assert "1 cut of the file hold digital silence alone" in said
+    assert "1 cut of the file holds digital silence alone" in said
     assert "outside of its cuts the file is, sample by sample, R1.wav" in said
-    assert "1 of its 1 cut are not silent there" in said
+    assert "of what was cut out, 1 of 1 stretch can be heard there" in said
     assert "for each of 2 gaps of R1, which ran, the ledger's order holds" in said
     assert house.verify(house.folder).status is Status.PROVEN
     assert len(house.verify(house.folder).recordings) == 2
