@@ -157,6 +157,7 @@ async def rig(
     verbose: int = 0,
     queues: str = "",
     features: str = "",
+    pjsip: str = "",
 ) -> AsyncIterator[Rig]:
     """Start a PBX with turnrec.conf and `dialplan`, and turnrec with `flow`; end both.
 
@@ -167,6 +168,7 @@ async def rig(
     (folder / "tests.conf").write_text(dialplan, "utf-8")
     (folder / "queues.conf").write_text(queues, "utf-8")
     (folder / "features.conf").write_text(features, "utf-8")
+    (folder / "pjsip.conf").write_text(pjsip, "utf-8")
     (folder / "manager.conf").write_text(manager, "utf-8")
     sounds = folder / "sounds"
     sounds.mkdir(exist_ok=True)
@@ -191,6 +193,7 @@ async def rig(
             "manager.conf": (folder / "manager.conf",),
             "queues.conf": (folder / "queues.conf",),
             "features.conf": (folder / "features.conf",),
+            "pjsip.conf": (folder / "pjsip.conf",),
         },
         verbose=verbose,
     )

@@ -1,0 +1,1 @@
+"""The fault suite: calls on a real Asterisk, faults at random moments, an auditor who judges."""
