@@ -1,7 +1,8 @@
 """Recordings by what is known of them, in SQL that stays quick over a million; it only asks.
 
-The plans that it is written for were measured (docs/decisions.md): a database that knows little of
-its rows chooses badly between two indexes, so the one that mustn't be taken is hidden from it.
+A database that knows little of its rows chooses badly between two indexes: SQLite walks a bot's
+million recordings to find the one of a call. So the index that mustn't be taken is hidden from it,
+and each bot's newest are picked apart.
 """
 
 from __future__ import annotations
