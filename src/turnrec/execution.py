@@ -408,10 +408,12 @@ class Execution:
         self._notes.recording_closed(finished, closed, uniqueid, origin)
         if not closed.ok:
             sentence = f"recording {finished.id} is not whole"
-            self._notes.alarm(None, "recording-failed", sentence, uniqueid=uniqueid)
+            self._notes.alarm(
+                None, "recording-failed", sentence, uniqueid=uniqueid, finished=finished
+            )
         for part in closed.one_sided_parts:
             sentence = f"part {part}: one side of the talk is silent"
-            self._notes.alarm(None, "one-sided", sentence, uniqueid=uniqueid)
+            self._notes.alarm(None, "one-sided", sentence, uniqueid=uniqueid, finished=finished)
         if await self._notes.make_durable():
             # The parts are all there is of the recording until the ledger holds its hash.
             await self._recordings.discard(finished.id)

@@ -137,17 +137,31 @@ class Notes:
         )
 
     def alarm(
-        self, call: Call | None, alarm_id: str, sentence: str, *, uniqueid: str | None = None
+        self,
+        call: Call | None,
+        alarm_id: str,
+        sentence: str,
+        *,
+        uniqueid: str | None = None,
+        finished: FinishedRecording | None = None,
     ) -> None:
-        """Wake somebody: a line in the log and an entry in the ledger."""
+        """Wake somebody: a line in the log and an entry in the ledger.
+
+        Where no live call is concerned, `uniqueid` and `finished` say whom it is about.
+        """
+        call_id = None if finished is None else finished.call_id or None
+        recording_id = None if finished is None else finished.id
+        if call is not None:
+            call_id = call.id
+            recording_id = None if call.recording is None else call.recording.id
         logger.error("alarm %s: %s", alarm_id, sentence, extra={"uniqueid": uniqueid})
         self._journal.append(
             Entry(
                 kind=EntryKind.ALARM,
                 at_us=self._clock(),
-                call_id=None if call is None else call.id,
+                call_id=call_id,
                 uniqueid=uniqueid if call is None else call.uniqueid,
-                recording_id=None if call is None or call.recording is None else call.recording.id,
+                recording_id=recording_id,
                 node=None if call is None else node_of(call),
                 state=None if call is None else call.recorder.state,
                 holds=() if call is None else tuple(sorted(call.recorder.holds)),
