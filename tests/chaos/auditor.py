@@ -595,6 +595,7 @@ def _audit_call(
     if not is_placed:
         found = min(said, sum(seconds_of(sound, CALLER_HZ) for _, sound, _ in loaded))
     mended_s = UNFLUSHED_S * sum(mended for _, _, mended in loaded)
+    stated += sum(_left_out_s(one, files) for one in recordings)
     lost = said - found
     report.seconds["of open audio said in turns called recorded"] += said
     report.seconds["of it in the files"] += found
@@ -608,6 +609,14 @@ def _audit_call(
             f"{found:.2f} s of {said:.2f} s are there; the ledger states {stated + mended_s:.2f} s;"
             f" most is missing of {worst[1]}",
         )
+
+
+def _left_out_s(one: Recording, files: Files) -> float:
+    """What lies in parts that the ledger names as left out, and that are still in the spool."""
+    problems = [str(text) for text in one.detail.get("problems") or ()]
+    named = [text.split(" ")[1] for text in problems if " belongs to no segment; " in text]
+    paths = [files.spool / name for name in named]
+    return sum(seconds_of(channels_of(path)[0], CALLER_HZ) for path in paths if path.is_file())
 
 
 def _sound_of(one: Recording, files: Files) -> tuple[Samples, int]:

@@ -285,6 +285,16 @@ def test_what_an_asterisk_that_died_had_not_written_is_no_loss(house: House) -> 
     assert house.audit().findings == []
 
 
+def test_what_lies_in_a_part_that_the_ledger_names_as_left_out_is_no_loss(house: House) -> None:
+    lose(house, 3.0, 5.0)
+    says = "part 01REC-002.wav belongs to no segment; it was left out and is still in the spool"
+    house.detail["problems"] = [says]
+    write_wav(house.part.with_name("01REC-002.wav"), tone(500, 2.0))
+    assert house.audit().findings == []
+    house.part.with_name("01REC-002.wav").unlink()
+    assert [one.kind for one in audit(*house.paths).findings] == ["lost open audio"]
+
+
 def test_what_was_never_called_recorded_is_no_loss(house: House) -> None:
     lose(house, 3.0, 5.0)
     told = [line for line in house.lines if line.get("name") == "open"]
