@@ -27,6 +27,8 @@ from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 from turnrec.recordings.sound import hash_file
+from turnrec.verify.findings import Status
+from turnrec.verify.run import Evidence, verify
 
 pytestmark = pytest.mark.pbx
 
@@ -88,6 +90,11 @@ async def test_each_voice_is_in_its_own_channel_and_no_paused_one_in_either(
             assert theirs[OPEN_BOT_HZ] == pytest.approx(whole[OPEN_BOT_HZ], abs=0.02)
             assert leaks(left, tones_hz=[OPEN_BOT_HZ]) == []
             assert leaks(right, tones_hz=[OPEN_CALLER_HZ]) == []
+            await here.service.ledger.flush()
+            evidence = Evidence(ledger=str(here.folder / "ledger.db"))
+            outcome = await asyncio.to_thread(verify, str(path), evidence)
+            assert outcome.status is Status.PROVEN, outcome.reports
+            assert any("the two, added, are the mix" in one for one in outcome.reports[1].proven)
         # The parts and the directions beside them are kept here: no paused tone in them either.
         assert any(path.stem.endswith("-r") for path in audio_files(here))
         assert leaks_of_mono(here) == []
