@@ -232,6 +232,9 @@ class _Placing:
             missing = end - start - audio
             excess = held - audio if self.method is PauseMethod.SEGMENT else 0
             unsure_us = _duration_us(max(missing, excess), clock.rate_hz)
+            if max(missing, excess) > tolerance:
+                # How long it stood still is known from its length, so no better than any length.
+                unsure_us += TOLERANCE_US
             if segment.part in strays_us:
                 # It can't have stood still for longer than it had been running.
                 ran_us = segment.offset_us + ended_us - segment.began_us

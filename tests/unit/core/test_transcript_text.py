@@ -6,7 +6,7 @@ import json
 import re
 
 from turnrec.core.policy import PauseBehavior
-from turnrec.core.timeline import PLACEMENT_US, Gap, Layout, Segment, lay_out
+from turnrec.core.timeline import PLACEMENT_US, TOLERANCE_US, Gap, Layout, Segment, lay_out
 from turnrec.core.transcript import GapMark, Speaker, Word, make_utterance
 from turnrec.core.transcript_text import (
     Scale,
@@ -105,7 +105,7 @@ def test_an_instant_that_a_file_does_not_have_is_at_its_edge() -> None:
 def test_a_place_that_is_less_certain_than_usual_says_so() -> None:
     scale = file_scale(layout(PauseBehavior.SILENCE))
     # Part 2 is a second short, and nobody knows where in it that second is missing.
-    assert scale.uncertainty_us(ZERO + 6 * S) == PLACEMENT_US + S
+    assert scale.uncertainty_us(ZERO + 6 * S) == PLACEMENT_US + S + TOLERANCE_US
 
 
 def test_every_cue_ends_after_it_begins_and_no_text_can_begin_one() -> None:
