@@ -19,7 +19,7 @@ from turnrec.clock import SteadyClock
 from turnrec.ledger.reader import LedgerReader
 from turnrec.logs import set_up
 from turnrec.settings import LogSettings
-from turnrec.webhooks.courier import Courier, new_client
+from turnrec.webhooks.courier import Courier, new_transport
 from turnrec.webhooks.endpoint import Patience
 from turnrec.webhooks.store import Store
 
@@ -48,9 +48,9 @@ async def _run() -> None:
     set_up(LogSettings.model_validate(settings.get("log", {})))
     ledger = LedgerReader(settings["ledger"])
     store = await asyncio.to_thread(Store, Path(settings["store"]))
-    client = await asyncio.to_thread(new_client)
+    transport = await asyncio.to_thread(new_transport)
     courier = Courier(
-        store, ledger, client, SteadyClock(), _tell, patience=_patience(settings.get("patience"))
+        store, ledger, transport, SteadyClock(), _tell, patience=_patience(settings.get("patience"))
     )
     courier.start()
     try:
@@ -58,7 +58,7 @@ async def _run() -> None:
             courier.wake()
     finally:
         await courier.close()
-        await client.aclose()
+        await transport.aclose()
         await ledger.close()
         store.close()
 

@@ -29,7 +29,7 @@ from turnrec.feed import tell
 from turnrec.ledger import Ledger
 from turnrec.ledger.reader import LedgerReader
 from turnrec.webhooks import Courier, InvalidWebhookError, Patience, Store, Webhooks
-from turnrec.webhooks.courier import Recent, new_client
+from turnrec.webhooks.courier import Recent, new_transport
 from turnrec.webhooks.endpoint import Delivery, Endpoint, check_url, new_secret, signed
 from turnrec.webhooks.store import Later
 
@@ -70,7 +70,7 @@ class Post:
         ledger = Ledger.open(url, limits=QUICK)
         # The server and its courier have a connection each.
         store, its_own = Store(folder / "webhooks.db"), Store(folder / "webhooks.db")
-        reader, client = LedgerReader(url), new_client()
+        reader, transport = LedgerReader(url), new_transport()
         alarms: list[tuple[str, str]] = []
         alarmed = asyncio.Event()
 
@@ -78,7 +78,7 @@ class Post:
             alarms.append((alarm_id, sentence))
             alarmed.set()
 
-        courier = Courier(its_own, reader, client, SteadyClock(), alarm, patience=patience)
+        courier = Courier(its_own, reader, transport, SteadyClock(), alarm, patience=patience)
         call_on_written(ledger, courier.wake)
         courier.start()
         try:
@@ -86,7 +86,7 @@ class Post:
         finally:
             ledger.on_written(None)
             await courier.close()
-            await client.aclose()
+            await transport.aclose()
             await reader.close()
             await ledger.close()
             store.close()

@@ -11,8 +11,10 @@ import logging
 import random
 import ssl
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -32,6 +34,10 @@ _REMEMBERED: Final = 2000
 _IDLE_STEP: Final = 5000
 """After how many entries that a webhook doesn't hear its place is written down."""
 _RETRY_S: Final = 1.0
+_GATHER_S: Final = 0.02
+"""How long what happens to one webhook is gathered, to be entered together."""
+_AT_HAND: Final = 100
+_HEADERS: Final = {"content-type": "application/json", "user-agent": "turnrec", "accept": "*/*"}
 _READ_AT_MOST: Final = 1 << 14
 """So much of an answer is read, and thrown away, to keep its connection."""
 
@@ -47,7 +53,7 @@ class Means:
     store: Store
     threads: ThreadPoolExecutor
     recent: Recent
-    client: httpx.AsyncClient
+    transport: httpx.AsyncBaseTransport
     clock: Callable[[], int]
     """Now, in UTC microseconds."""
     patience: Patience
@@ -65,18 +71,18 @@ class Courier:
         self,
         store: Store,
         ledger: LedgerReader,
-        client: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
         clock: Callable[[], int],
         alarm: Alarm,
         *,
         patience: Patience | None = None,
     ) -> None:
-        """Make it. Whoever gave the store, the ledger and the client closes them."""
+        """Make it. Whoever gave the store, the ledger and the transport closes them."""
         self._ledger = ledger
         # One thread: SQLite takes one writer at a time anyway.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
         self._means = Means(
-            store, self._threads, Recent(ledger), client, clock, patience or Patience(), alarm
+            store, self._threads, Recent(ledger), transport, clock, patience or Patience(), alarm
         )
         self._workers: dict[str, _Worker] = {}
         self._wake = asyncio.Event()
@@ -155,6 +161,11 @@ class Recent:
         self._end = 0
         self._told: list[Told] = []
 
+    @property
+    def end(self) -> int:
+        """The entry up to which all events are known."""
+        return self._end
+
     async def refresh(self) -> None:
         """Read on to the ledger's end.
 
@@ -198,19 +209,23 @@ class _Worker:
 
     def __init__(self, endpoint: Endpoint, means: Means) -> None:
         self._endpoint = endpoint
+        self._url = httpx.URL(endpoint.url)
         self._means = means
         self._cursor = self._written_cursor = endpoint.cursor
         self._at_once = means.patience.at_once
         self._alarmed_us: int | None = None
         self._woken = asyncio.Event()
-        self._attempts: dict[asyncio.Task[Attempt], Delivery] = {}
+        self._ready: deque[Delivery] = deque()
+        self._running: dict[asyncio.Task[Attempt], Delivery] = {}
+        self._ended: list[tuple[Delivery, Attempt]] = []
         self._task = asyncio.create_task(self._run(), name=f"webhook {endpoint.id}")
 
     def wake(self) -> None:
         self._woken.set()
 
     async def close(self) -> None:
-        tasks = {self._task, *self._attempts}
+        self._ready.clear()
+        tasks = {self._task, *self._running}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -218,51 +233,65 @@ class _Worker:
     async def _run(self) -> None:
         while True:
             try:
-                if await self._work():
+                if await self._settle():
                     return
+                await self._take_over()
+                await self._wait(await self._refill())
             except Exception as error:
                 if not isinstance(error, LedgerError):
                     logger.exception("webhook %s waits", self._endpoint.id)
                 await asyncio.sleep(_RETRY_S)
 
-    async def _work(self) -> bool:
-        """Send what is due, and wait for what happens next; True: it is disabled now."""
+    async def _wait(self, until_us: int | None) -> None:
+        """Wait for news, an attempt's end or an instant, and a moment for more of them."""
+        now_us = self._means.clock()
+        pause_s = None if until_us is None else max(0.0, (until_us - now_us) / 1_000_000)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._woken.wait()
+        await asyncio.sleep(_GATHER_S)
         self._woken.clear()
-        await self._take_over()
-        store, now_us = self._means.store, self._means.clock()
-        room = self._at_once - len(self._attempts)
-        next_us = None
-        if room > 0:
-            busy = {one.id for one in self._attempts.values()}
-            due, next_us = await self._means.stored(
-                store.due, self._endpoint.id, now_us, room, busy
-            )
-            for delivery in due:
-                self._attempts[asyncio.create_task(self._attempt(delivery))] = delivery
-            if len(due) == room:
-                next_us = None  # an attempt's end comes first
-        pause_s = None if next_us is None else max(0.0, (next_us - now_us) / 1_000_000)
-        await self._wait(pause_s)
-        ended = {task: one for task, one in self._attempts.items() if task.done()}
-        for task in ended:
-            del self._attempts[task]
-        return bool(ended) and await self._settle(
-            [(one, task.result()) for task, one in ended.items()]
-        )
 
-    async def _wait(self, pause_s: float | None) -> None:
-        woken = asyncio.create_task(self._woken.wait())
-        try:
-            await asyncio.wait(
-                {woken, *self._attempts}, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            woken.cancel()
+    async def _refill(self) -> int | None:
+        """Have due deliveries at hand; return when the next one is due, where it isn't yet."""
+        means = self._means
+        if len(self._ready) > _AT_HAND // 2:
+            return None
+        busy = {one.id for one in (*self._ready, *self._running.values())}
+        busy |= {one.id for one, _ in self._ended}
+        # Of a receiver that fails only the next one: what comes after it may have to wait.
+        limit = _AT_HAND if self._at_once > 1 else 1
+        due, next_us = await means.stored(
+            means.store.due, self._endpoint.id, means.clock(), limit, busy
+        )
+        self._ready += due
+        self._start_some()
+        return next_us
+
+    def _start_some(self) -> None:
+        while self._ready and len(self._running) < self._at_once:
+            delivery = self._ready.popleft()
+            task = asyncio.create_task(self._attempt(delivery))
+            self._running[task] = delivery
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[Attempt]) -> None:
+        delivery = self._running.pop(task)
+        if task.cancelled():
+            return
+        attempt = task.result()
+        self._ended.append((delivery, attempt))
+        # One at a time asks whether it is there again; each answer that is good doubles it.
+        doubled = min(self._at_once * 2, self._means.patience.at_once)
+        self._at_once = doubled if attempt.verdict is Verdict.TAKEN else 1
+        if attempt.verdict is not Verdict.GONE:
+            self._start_some()
+        self._woken.set()
 
     async def _take_over(self) -> None:
         """Have new events wait here, as far as there is room."""
         means, endpoint = self._means, self._endpoint
-        while True:
+        while self._cursor < means.recent.end:
             room = means.patience.window - await means.stored(means.store.waiting, endpoint.id)
             if room <= 0:
                 return
@@ -272,27 +301,25 @@ class _Worker:
                 now_us = means.clock()
                 await means.stored(means.store.take_over, endpoint.id, wanted, cursor, now_us)
                 self._written_cursor = cursor
-            is_more, self._cursor = cursor > self._cursor, cursor
-            if not is_more:
-                return
+            self._cursor = cursor
 
     async def _attempt(self, delivery: Delivery) -> Attempt:
         """Try once. Nothing of the answer but its status is kept."""
         means, endpoint = self._means, self._endpoint
         body = delivery.body.encode("ascii")
         headers = {
-            "content-type": "application/json",
+            **_HEADERS,
             **signed(endpoint.secret, delivery.message_id, means.clock() // 1_000_000, body),
         }
         try:
-            async with (
-                asyncio.timeout(means.patience.timeout_s),
-                means.client.stream(
-                    "POST", endpoint.url, content=body, headers=headers
-                ) as response,
-            ):
-                status = response.status_code
-                await _drain(response)
+            async with asyncio.timeout(means.patience.timeout_s):
+                request = httpx.Request("POST", self._url, content=body, headers=headers)
+                response = await means.transport.handle_async_request(request)
+                try:
+                    status = response.status_code
+                    await _drain(response)
+                finally:
+                    await response.aclose()
         except TimeoutError:
             return Attempt(Verdict.FAILED, error="timeout")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
@@ -302,10 +329,12 @@ class _Worker:
             return Attempt(Verdict.GONE, status)
         return Attempt(Verdict.TAKEN if 200 <= status < 300 else Verdict.FAILED, status)
 
-    async def _settle(self, ended: Sequence[tuple[Delivery, Attempt]]) -> bool:
+    async def _settle(self) -> bool:
         """Enter what the attempts came to; True: the receiver is gone for good."""
-        means, endpoint = self._means, self._endpoint
-        now_us = means.clock()
+        ended = tuple(self._ended)
+        if not ended:
+            return False
+        means, endpoint, now_us = self._means, self._endpoint, self._means.clock()
         taken = [one for one, attempt in ended if attempt.verdict is Verdict.TAKEN]
         failed = [
             self._later(one, attempt, now_us)
@@ -313,9 +342,7 @@ class _Worker:
             if attempt.verdict is not Verdict.TAKEN
         ]
         await means.stored(means.store.settle, taken, failed, now_us)
-        # One at a time asks whether it is there again; each answer that is good doubles it.
-        doubled = min(self._at_once * 2, means.patience.at_once)
-        self._at_once = 1 if failed else doubled
+        del self._ended[: len(ended)]
         if any(attempt.verdict is Verdict.GONE for _, attempt in ended):
             await means.stored(means.store.disable, endpoint.id, "gone", now_us)
             means.alarm(
@@ -323,7 +350,8 @@ class _Worker:
                 f"webhook {endpoint.id}: its receiver says that it is gone (410);"
                 " nothing more is sent there",
             )
-            for task in self._attempts:
+            self._ready.clear()
+            for task in self._running:
                 task.cancel()
             return True
         dead = [one.delivery for one in failed if one.next_us is None]
@@ -362,17 +390,14 @@ async def _drain(response: httpx.Response) -> None:
             return
 
 
-def new_client() -> httpx.AsyncClient:
-    """Make the HTTP client; it takes a while, for the certificates are read.
+def new_transport() -> httpx.AsyncBaseTransport:
+    """Make what sends requests; it takes a while, for the certificates are read.
 
-    Redirects aren't followed: a signed event goes where an admin has said. Nothing of the
-    environment is used: no proxy, and no password from a .netrc.
+    It is httpx without its client: no redirect is followed, for a signed event goes where an admin
+    has said; nothing of the environment is used, no proxy, no password from a .netrc; no cookie.
     """
-    return httpx.AsyncClient(
-        follow_redirects=False,
-        trust_env=False,
+    return httpx.AsyncHTTPTransport(
         verify=ssl.create_default_context(),  # whom the system trusts
-        timeout=None,  # noqa: S113 - each attempt has its own
+        trust_env=False,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-        headers={"user-agent": "turnrec", "accept": "*/*"},
     )
