@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
-from turnrec.core.entry import INT64_MAX, REASON, REASON_LETTERS
+from turnrec.core.entry import REASON, REASON_LETTERS
+
+_SAFE_MAX: Final = 2**53 - 1
+"""The largest whole number that every reader of JSON takes for itself (RFC 7493, section 2.2)."""
 
 
 class Body(BaseModel):
@@ -20,7 +23,7 @@ def _integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, Strict(), Field(ge=0, le=INT64_MAX), BeforeValidator(_integral)]
+Whole = Annotated[int, Strict(), Field(ge=0, le=_SAFE_MAX), BeforeValidator(_integral)]
 """A whole number from 0 on; not a text that looks like one."""
 
 Reason = Annotated[
