@@ -94,6 +94,7 @@ def create_app(state: MockState) -> FastAPI:
             for one in sorted(state.recordings.values(), key=lambda one: one["id"], reverse=True)
             if all(wanted.get(name, one[name]) == one[name] for name in ("bot", "status", "call"))
             and wanted.get("from", "") <= one["opened"] < wanted.get("to", "9")
+            and any(one[name].startswith(wanted.get("q", "")) for name in ("id", "call"))
         ]
         shown = [{k: v for k, v in one.items() if k != "spans"} for one in found]
         more = len(found) > cursor + limit

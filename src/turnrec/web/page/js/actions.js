@@ -28,6 +28,7 @@ function changed(id) {
 }
 
 async function act(call, action, anchor) {
+  if (busy.has(call.id)) return; // the button keeps its focus meanwhile
   const words = ACTIONS[action];
   const answer = await askFor({
     title: words.title, text: words.text, confirm: words.confirm ?? words.verb, danger: words.danger, anchor,
@@ -36,6 +37,7 @@ async function act(call, action, anchor) {
 }
 
 async function send(call, action, reason = "") {
+  if (busy.has(call.id)) return;
   busy.set(call.id, action);
   told.delete(call.id);
   changed(call.id);
@@ -81,7 +83,7 @@ function button(call, action, going) {
   const isGoing = action === going;
   const label = action === "pause" && call.state === "paused" ? "Keep paused" : ACTIONS[action].verb;
   return html`<button type="button" class="button small ${action === "stop" ? "quiet stop" : ""}" data-action=${action}
-      ?disabled=${Boolean(going)} aria-busy=${isGoing ? "true" : "false"}
+      aria-disabled=${going ? "true" : "false"} aria-busy=${isGoing ? "true" : "false"}
       @click=${(event) => act(call, action, event.currentTarget)}>
     ${isGoing ? html`<span class="spinner" aria-hidden="true"></span>` : icon(SHAPES[action], 15)}
     <span>${isGoing ? ACTIONS[action].doing : label}</span></button>`;
@@ -90,7 +92,7 @@ function button(call, action, going) {
 /** The server is asked all the same: it knows what holds now, and its refusal says so. */
 function lockedResume(call) {
   return html`<button type="button" class="button small quiet locked" data-action="resume"
-      ?disabled=${busy.has(call.id)} title=${`Held by ${heldBy(call.holds, call.node)}`}
+      aria-disabled=${busy.has(call.id) ? "true" : "false"} title=${`Held by ${heldBy(call.holds, call.node)}`}
       aria-label=${`Resume: locked, held by ${heldBy(call.holds, call.node)}`}
       @click=${() => send(call, "resume")}>${icon("lock", 15)}<span>Resume</span></button>`;
 }
@@ -100,7 +102,7 @@ export function actionSentence(call) {
   const message = told.get(call.id);
   if (!message) return nothing;
   return notice(message.tone, message.text, {
-    role: "note", onClose: () => { told.delete(call.id); changed(call.id); },
+    onClose: () => { told.delete(call.id); changed(call.id); },
   });
 }
 

@@ -34,7 +34,8 @@ const FILLS = { paused: "url(#hatch-paused)", fault: "url(#hatch-fault)" };
 export function ruler(seconds, write, widthPx) {
   const step = stepFor(seconds, widthPx);
   const ticks = [];
-  for (let at = 0; at <= seconds; at += step) ticks.push(at);
+  // The last one has no room for its time.
+  for (let at = 0; at <= seconds - 0.7 * step || at === 0; at += step) ticks.push(at);
   return html`<svg class="ruler" width="100%" height="22" aria-hidden="true" focusable="false">
     ${ticks.map((at) => svg`<svg x=${percent(at / Math.max(seconds, 1e-9))} overflow="visible"><path d="M.5 15v7"/>
       <text x="4" y="13">${write(at)}</text></svg>`)}</svg>`;

@@ -8,7 +8,7 @@ export function layoutOf(recording) {
   const rate = recording.rate_hz || 8000;
   const spans = (recording.spans ?? []).map((span) => ({
     kind: span.kind,
-    isGap: span.kind === "gap",
+    isGap: span.kind === "gap" || span.kind === "redacted",
     from: span.start_sample / rate,
     to: (span.start_sample + span.samples) / rate,
     beginMs: span.begin_us / 1000,

@@ -25,14 +25,15 @@ function login(problem = null, attempt = {}) {
   leave();
   isIn = false;
   render(nothing, app);
-  showLogin(app, { problem, ...attempt, onSignedIn: enter });
+  showLogin(app, { problem, ...attempt, onSignedIn: () => enter() });
 }
 
-function enter() {
+function enter({ isBack = false } = {}) {
   isIn = true;
   render(nothing, app);
   startFrame(app, { onSignOut: out });
-  route();
+  // Who was signed in already has pressed nothing that the focus could follow.
+  route({ isFirst: isBack });
 }
 
 function out() {
@@ -69,7 +70,7 @@ startTicking();
 const kept = keptKey();
 if (kept === null) login();
 else {
-  signIn(kept.key, kept).then(enter, (problem) => {
+  signIn(kept.key, kept).then(() => enter({ isBack: true }), (problem) => {
     if (problem.status === 401) signOut();
     login(problem, kept);
   });

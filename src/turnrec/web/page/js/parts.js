@@ -19,7 +19,7 @@ export function badge({ word, shape, tone }) {
 }
 
 /** A sentence that somebody should read: tone "info", "refused", "fault" or "good". */
-export function notice(tone, text, { onClose = null, role = "status" } = {}) {
+export function notice(tone, text, { onClose = null, role = "note" } = {}) {
   const shapes = { info: "info", refused: "lock", fault: "warning", good: "check" };
   return html`<div class="notice ${tone}" role=${role}>
     ${icon(shapes[tone], 18)}<p>${text}</p>

@@ -72,13 +72,13 @@ function deleted({ recording, events }) {
 }
 
 function closed(it, does) {
-  const { recording, layout, player } = it;
+  const { recording, player } = it;
   const isFailed = recording.status === "failed";
   return html`${isFailed ? failure(recording) : nothing}
     ${player ? sound(it, does) : isFailed ? nothing : silent(it)}
     <div class="columns">
       <div class="stack">${proof(recording, it.verification, downloads(recording, does))}</div>
-      <div class="stack">${layout.gaps.length || recording.gaps?.length ? gapList(it, does) : nothing}${details(recording, does)}</div>
+      <div class="stack">${player ? nothing : gapList(it, does)}${details(recording, does)}</div>
     </div>`;
 }
 
@@ -102,11 +102,11 @@ function silent({ recording, layout }) {
 
 function sound(it, does) {
   const current = it.entries ? entryAt(it.entries, it.player.at) : -1;
-  return html`<div class="listen">
+  return html`<div class="listen"><div class="stack">
     <section class="card player" aria-label="Player">
       ${it.playerProblem ? notice("fault", `The sound can’t be played: ${refusal(it.playerProblem)}`) : nothing}
       ${stage(it, does)}${controls(it, does)}
-    </section>
+    </section>${gapList(it, does)}</div>
     <section class="card transcript-card" aria-labelledby="transcript-title"><h2 id="transcript-title">Transcript</h2>
       <div class="transcript-box" tabindex="-1">${it.entries === undefined ? loading("Reading the transcript…") : transcript(it.entries, current, does.seek)}</div></section>
   </div>`;
@@ -115,6 +115,7 @@ function sound(it, does) {
 function gapList({ layout, recording, player }, { seek }) {
   const gaps = layout.gaps.length ? layout.gaps : (recording.gaps ?? []).map((gap, index) => ({
     index, from: null, holds: gap.holds, node: gap.node, beginMs: ms(gap.began), lasted: (ms(gap.ended ?? gap.began) - ms(gap.began)) / 1000 }));
+  if (!gaps.length) return nothing;
   const total = gaps.reduce((sum, gap) => sum + gap.lasted, 0);
   return html`<section class="card" aria-labelledby="gaps-title"><h2 id="gaps-title">Gaps <span class="aside">${spoken(total)} not recorded</span></h2>
     <ol class="gap-list">${gaps.map((gap) => html`<li class=${gapKind(gap)}>
@@ -146,6 +147,8 @@ function details(recording, does = null) {
     ${recording.rate_hz ? fact("Sound", `${recording.rate_hz} Hz, ${recording.pause_behavior === "skip" ? "pauses left out" : "pauses are silence"}${recording.stereo ? ", two-channel file too" : ""}`) : nothing}
     ${recording.sha256 ? fact("SHA-256", html`<span class="mono hash">${recording.sha256}</span>`) : nothing}
     ${recording.legal_hold ? fact("Legal hold", recording.legal_hold) : nothing}
+    ${recording.redacts ? fact("Redacted from", html`<a class="mono" href=${link("recordings", recording.redacts)}>${short(recording.redacts)}</a>`) : nothing}
+    ${recording.redacted_into?.length ? fact("Redacted copy", recording.redacted_into.map((one) => html`<a class="mono" href=${link("recordings", one)}>${short(one)}</a> `)) : nothing}
     ${recording.one_sided?.length ? fact("One-sided", `${count(recording.one_sided.length, "part")} in which one side is not heard`) : nothing}</dl>
     ${isThere ? html`<div class="button-row">
       <button type="button" class="button small" @click=${() => does.save(`${recording.id}.flac`, "audio", { format: "flac" })}>${icon("download", 16)}<span>FLAC</span></button>

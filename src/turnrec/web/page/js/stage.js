@@ -11,12 +11,21 @@ const ZOOMS = [1, 2, 4, 8, 16];
 
 /** What a gap is called: its node, and who held. */
 export function gapName(gap) {
+  if (gap.kind === "redacted") return "cut out afterwards";
+  if (!gap.holds.length && !gap.node) return "a new party joined";
   const who = gap.holds.filter((hold) => hold !== "turn");
   const node = gap.holds.includes("turn") || !gap.holds.length ? gap.node ?? "" : "";
   return [node, who.length ? heldBy(who) : ""].filter(Boolean).join(", held by ") || "paused";
 }
 
 export const gapKind = (gap) => (gap.holds.includes("fault") ? "fault" : "paused");
+
+/** No sound arrived there, though it was being recorded: the line was still. */
+function shortfalls(layout, place) {
+  return layout.spans.filter((span) => span.kind === "shortfall").map((span) => svg`
+    <svg x=${`${place(span.from) * 100}%`} width=${`${(place(span.to) - place(span.from)) * 100}%`} height="112" class="shortfall">
+      <title>No sound arrived here</title><rect width="100%" height="112"/></svg>`);
+}
 
 /**
  * The stage without the waveform, which the player draws into `.wave-canvas` by itself.
@@ -42,7 +51,7 @@ export function stage(it, { seek }) {
 }
 
 function gapsOver(layout, place, zoom) {
-  return html`<svg class="gaps" width="100%" height="112" aria-hidden="true" focusable="false">${layout.gaps.map((gap) => {
+  return html`<svg class="gaps" width="100%" height="112" aria-hidden="true" focusable="false">${shortfalls(layout, place)}${layout.gaps.map((gap) => {
     const from = place(gap.from);
     const width = place(gap.to) - from;
     const title = `Not recorded: ${gapName(gap)}, ${spoken(gap.lasted)}`;
@@ -90,7 +99,7 @@ export function controls(it, { toggle, seek, gap, zoom }) {
     <button type="button" class="round" ?disabled=${isShort} @click=${() => seek(player.at + 5)} aria-label="On 5 seconds" title="On 5 s (→)">${icon("forward", 20)}</button>
     <span class="clock" aria-hidden="true"><strong>${length(player.at, { tenths: true })}</strong> / ${length(layout.seconds)}</span>
     <span class="spread"></span>
-    ${isShort ? html`<span class="fetching" role="status"><span class="spinner" aria-hidden="true"></span>${fetched(player)}</span>` : nothing}
+    ${isShort || player.isFetching ? html`<span class="fetching" role="status"><span class="spinner" aria-hidden="true"></span>${fetched(player)}</span>` : nothing}
     <span class="gap-buttons" role="group" aria-label="Gaps">
       <button type="button" class="button small" data-control="gap-before" ?disabled=${isShort || !layout.gaps.length} @click=${() => gap(-1)} title="The gap before (P)" aria-keyshortcuts="P">${icon("gapback", 16)}<span>Gap</span></button>
       <button type="button" class="button small" data-control="gap-after" ?disabled=${isShort || !layout.gaps.length} @click=${() => gap(1)} title="The next gap (N)" aria-keyshortcuts="N"><span>Next gap</span>${icon("gapforth", 16)}</button></span>
@@ -102,13 +111,14 @@ export function controls(it, { toggle, seek, gap, zoom }) {
     <label class="volume">${icon("volume", 18)}<span class="unseen">Volume</span><input type="range" min="0" max="1" step="0.05" .value=${"1"} @input=${(event) => player.setVolume(Number(event.target.value))}></label>
   </div>
   <div class="stage-foot">${legend(new Set(["recorded", ...layout.gaps.map(gapKind)]))}
-    <p class="keys"><kbd>Space</kbd> play <kbd>←</kbd><kbd>→</kbd> 5 s <kbd>P</kbd><kbd>N</kbd> gaps</p></div>`;
+    <p class="noted">Who plays it is entered in the ledger.</p><p class="keys"><kbd>Space</kbd> play <kbd>←</kbd><kbd>→</kbd> 5 s <kbd>P</kbd><kbd>N</kbd> gaps</p></div>`;
 }
 
 /** The next zoom in a direction. */
 export const zoomed = (zoom, way) => ZOOMS[Math.max(0, Math.min(ZOOMS.length - 1, ZOOMS.indexOf(zoom) + way))];
 
 function fetched(player) {
+  if (!player.ready) return "Reading the waveform…";
   if (!player.fetched) return "Fetching the sound…";
   return player.total ? `Fetching the sound, ${Math.round((100 * player.fetched) / player.total)} %` : `Fetching the sound, ${size(player.fetched)}`;
 }

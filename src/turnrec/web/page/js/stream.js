@@ -6,6 +6,8 @@ const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 10_000;
 /** The server says something every 15 s; a connection that stays silent for this long is dead. */
 const SILENT_MS = 40_000;
+/** A stream that lasted so long and then ended in order is simply opened again. */
+const LIVED_MS = 5000;
 
 /**
  * Listen until `close` is called.
@@ -14,7 +16,7 @@ const SILENT_MS = 40_000;
  */
 export function openStream(path, { query, lastEventId = null, onEvent, onOpen = () => {}, onRefused = () => {} }) {
   const me = {};
-  let closed = false, tries = 0, opened = 0, last = lastEventId;
+  let closed = false, tries = 0, opened = 0, last = lastEventId, openedAt = 0;
   let abort = new AbortController();
   let wake = () => {};
 
@@ -27,6 +29,7 @@ export function openStream(path, { query, lastEventId = null, onEvent, onOpen = 
       const response = await ask(path, { query, headers, signal: abort.signal });
       tries = 0;
       opened += 1;
+      openedAt = Date.now();
       report(me, "live");
       onOpen(opened === 1);
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -51,6 +54,8 @@ export function openStream(path, { query, lastEventId = null, onEvent, onOpen = 
     while (!closed) {
       try {
         await once();
+        // The server ends a long stream in order, so that a revoked key hears no more: come back.
+        if (Date.now() - openedAt > LIVED_MS) continue;
       } catch (error) {
         if (closed) break;
         if (error instanceof Problem && error.status < 500 && error.status !== 429) {

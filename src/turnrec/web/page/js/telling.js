@@ -18,7 +18,9 @@ const TELLINGS = {
   "call.started": () => ["calls", "plain", "The call began."],
   "call.ended": () => ["ended", "plain", "The caller hung up: the call ended."],
   "turn.begun": (data) => ["turn", "plain", `Turn ${turnOf(data)} began.`],
-  "recording.started": (data) => ["disc", "rec", `Recording started${by(data)}.${because(data)}`],
+  "recording.started": (data) => (data.state === "paused"
+    ? ["bars", "paused", `A recording was opened${by(data)}, held from its start by ${heldBy(data.holds, data.node) || "somebody"}.${because(data)}`]
+    : ["disc", "rec", `Recording started${by(data)}.${because(data)}`]),
   "recording.paused": (data) => {
     const isFault = (data.holds ?? []).includes("fault");
     const held = heldBy(data.holds, data.node);
@@ -34,7 +36,7 @@ const TELLINGS = {
   "action.refused": (data) => ["lock", "refused",
     `${verb(data)} was refused${actorOf(data) ? ` (asked by ${actorOf(data)})` : ""}. ${refusal({ id: data.result, message: data.result }, data)}`],
   "action.failed": (data) => ["warning", "fault", `${verb(data)} failed.${why(data)}`],
-  "agent.announced": () => ["person", "plain", "A transfer to a person was announced."],
+  "agent.announced": (data) => ["person", "plain", `A transfer to a person was announced${data.policy ? ` (recorded: ${data.policy})` : ""}.`],
   "agent.bridged": (data) => ["person", "plain", `The caller hears ${names(data) || "somebody new"}.`],
   "agent.gone": (data) => ["person", "plain", `${names(data) || "The agent"} left the call.`],
   "transcription.halted": () => ["bars", "paused", "Transcription halted with the recording."],
@@ -52,9 +54,11 @@ function why(data) {
   return told ? ` ${asSentence(told)}` : "";
 }
 
+const WHO = { agent: "agent ", unknown: "an unknown party, ", unclassed: "an unknown party, " };
+
 function names(data) {
   const parties = data.parties ?? data.company ?? [];
-  return parties.map((one) => `${one.party === "agent" ? "agent " : ""}${one.channel ?? ""}`.trim()).filter(Boolean).join(" and ") || data.channel || "";
+  return parties.map((one) => `${WHO[one.party] ?? ""}${one.channel ?? ""}`.trim()).filter(Boolean).join(" and ") || data.channel || "";
 }
 
 /** `{shape, tone, sentence}` of an event. */

@@ -101,4 +101,7 @@ export const ACTIONS = {
 };
 
 /** Who somebody’s company is. */
-export const PARTIES = { agent: "Agent", bot: "Bot", announcement: "Announcement", unclassed: "Unknown party" };
+export const PARTIES = {
+  agent: "Agent", bot: "Bot", announcement: "Announcement", consultation: "Somebody who is asked", unknown: "Unknown party",
+  unclassed: "Unknown party",
+};

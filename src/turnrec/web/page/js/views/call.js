@@ -134,7 +134,7 @@ function now(call) {
     <div>${stateBadge(call)}<span class="now-since">for <strong>${ticking(call.since)}</strong></span></div>
     <div>${icon("turn", 18)}<span>${call.node ? html`Turn <strong>${call.node}</strong>` : "No turn yet"}</span></div>
     <div>${icon("person", 18)}<span>${call.company?.length ? call.company.map((one) => PARTIES[one.party] ?? one.party).join(", ") : "With the bot"}</span></div>
-    ${call.holds.length ? html`<p class="now-why">Held by ${heldBy(call.holds, call.node)}. ${whyHeld(call.holds, call.node)}</p>` : nothing}
+    ${call.holds.length ? html`<p class="now-why">${whyHeld(call.holds, call.node)}</p>` : nothing}
   </section>`;
 }
 

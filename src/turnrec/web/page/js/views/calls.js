@@ -1,6 +1,6 @@
 /** Calls now: one row each, with what holds it, for how long, and the buttons for what is allowed. */
 import { html, render, repeat, guard, nothing } from "../lit.js";
-import { actionButtons, actionSentence, watchActions } from "../actions.js";
+import { actionButtons, actionSentence, hasSentence, watchActions } from "../actions.js";
 import { onConnection, connection } from "../connection.js";
 import { setTitle } from "../frame.js";
 import { clock, moment } from "../format.js";
@@ -38,8 +38,17 @@ export function showCalls(root) {
   function show() {
     const all = liveCalls();
     const shown = all.filter(isWanted);
+    const row = document.activeElement?.closest("tr[data-call]");
+    const place = row ? [...row.parentElement.children].indexOf(row) : -1;
     render(page(all, shown, set), root);
     tickWithin(root);
+    if (row && !row.isConnected) refocus(place);
+  }
+
+  /** A row that goes takes the focus of those who work by keyboard with it: the next one gets it. */
+  function refocus(place) {
+    const rows = root.querySelectorAll("tr[data-call]");
+    (rows[Math.min(place, rows.length - 1)]?.querySelector(".row-link") ?? root.querySelector("h1")).focus({ preventScroll: true });
   }
 
   function set(change) {
@@ -137,7 +146,7 @@ function table(shown) {
       <th role="columnheader" scope="col">Held by</th><th role="columnheader" scope="col" class="number">In state</th>
       <th role="columnheader" scope="col">With the caller</th><th role="columnheader" scope="col">Call</th>
       <th role="columnheader" scope="col"><span class="unseen">Actions</span></th>
-      <th role="columnheader" scope="col" class="said"><span class="unseen">Message</span></th></tr></thead>
+      <th role="columnheader" scope="col" class="said nothing"><span class="unseen">Message</span></th></tr></thead>
     <tbody role="rowgroup">${repeat(shown, (call) => call.id, (call) => guard([call.id, versionOf(call.id)], () => row(call)))}</tbody>
   </table></div>`;
 }
@@ -153,7 +162,7 @@ function row(call) {
     <td role="cell" class="company" data-label="With">${company(call)}</td>
     <td role="cell" class="ids"><span class="mono">${call.external_id ?? call.uniqueid}</span><span class="began">since ${moment(call.started, clock)}</span></td>
     <td role="cell" class="buttons">${actionButtons(call)}</td>
-    <td role="cell" class="said">${actionSentence(call)}</td>
+    <td role="cell" class="said ${hasSentence(call.id) ? "" : "nothing"}">${actionSentence(call)}</td>
   </tr>`;
 }
 

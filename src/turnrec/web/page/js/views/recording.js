@@ -131,14 +131,20 @@ export function showRecording(root, id) {
     }
     const isThere = ["done", "failed"].includes(it.recording.status);
     const hasSound = isThere && it.recording.file && it.layout.seconds > 0;
-    if (hasSound && may("read")) it.player = new Player({ ...it.recording, duration_s: it.layout.seconds }, show, tick);
+    if (it.recording.transcript === false) it.entries = null;
+    if (hasSound && may("read")) it.player = newPlayer();
     show();
     await Promise.all([
-      it.player && attempt(() => it.player.load(root.querySelector(".wave-canvas"), abort.signal), (error) => { it.playerProblem = error; }),
+      it.player && attempt(() => it.player.draw(root.querySelector(".wave-canvas")), (error) => { it.playerProblem = error; }),
       attempt(readStory, () => {}),
-      hasSound && may("read") ? attempt(async () => { it.entries = await readTranscript(it.recording, abort.signal); }, () => { it.entries = null; }) : null,
+      it.player && it.recording.transcript !== false ? attempt(async () => { it.entries = await readTranscript(it.recording, abort.signal); }, () => { it.entries = null; }) : null,
       isThere && may("read", "audit") ? attempt(async () => { it.verification = await getJson(`${path}/verification`, {}, abort.signal); }, (error) => { it.verification = error; }) : null,
     ]);
+  }
+
+  function newPlayer() {
+    const onProblem = (error) => { it.playerProblem = error; show(); };
+    return new Player({ ...it.recording, duration_s: it.layout.seconds }, { onChange: show, onTick: tick, onProblem });
   }
 
   async function attempt(work, onError) {

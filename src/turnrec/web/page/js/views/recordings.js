@@ -9,7 +9,7 @@ import { go, link } from "../router.js";
 import { refusal, STATUSES } from "../words.js";
 
 const PER_PAGE = 25;
-const FIELDS = ["bot", "status", "from", "to", "call"];
+const FIELDS = ["bot", "status", "from", "to", "q", "call"];
 
 /** Show those that `query` asks for; returns how to leave it. */
 export function showRecordings(root, query) {
@@ -24,7 +24,7 @@ export function showRecordings(root, query) {
 
   async function read() {
     try {
-      const asked = { bot: wanted.bot, status: wanted.status, call: wanted.call, from: dayStart(wanted.from), to: dayStart(wanted.to, 1) };
+      const asked = { bot: wanted.bot, status: wanted.status, q: wanted.q, call: wanted.call, from: dayStart(wanted.from), to: dayStart(wanted.to, 1) };
       it.found = await getJson("/v1/recordings", { ...asked, limit: PER_PAGE, cursor }, abort.signal);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -71,7 +71,7 @@ function form(wanted) {
       ${Object.entries(STATUSES).map(([status, { word }]) => html`<option value=${status} ?selected=${status === wanted.status}>${word}</option>`)}</select></label>
     <label class="field"><span>From</span><input type="date" name="from" .value=${wanted.from}></label>
     <label class="field"><span>To</span><input type="date" name="to" .value=${wanted.to}></label>
-    <label class="field wide"><span>Call</span><input name="call" .value=${wanted.call} maxlength="256" spellcheck="false" autocomplete="off" placeholder="id, uniqueid or the bot’s own id"></label>
+    <label class="field wide"><span>Id <em>of recording or call</em></span><input name="q" .value=${wanted.q || wanted.call} maxlength="256" spellcheck="false" autocomplete="off" placeholder="its beginning is enough"></label>
     <div class="filter-buttons"><button type="submit" class="button primary">${icon("search", 18)}<span>Search</span></button>
       ${isAny ? html`<a class="button quiet" href="#/recordings">Clear</a>` : nothing}</div>
   </form>`;
