@@ -37,8 +37,6 @@ DAEMON = {"net", "others", "meddling", "limits"}
 COMPOSERS = {
     "__main__",
     "archive",
-    "cli",
-    "cli_recordings",
     "courier",
     "demo",
     "desk",
@@ -85,7 +83,9 @@ def layer_of(name: str) -> str:
         return "path"
     if name in DAEMON:
         return "daemon"
-    return "composers" if name in COMPOSERS else "rest"
+    # Every group of commands is a module `cli_...`.
+    is_composer = name in COMPOSERS or name.partition("_")[0] == "cli"
+    return "composers" if is_composer else "rest"
 
 
 def imports(source: str, package: str) -> Iterator[str]:

@@ -1,238 +1,387 @@
-"""The commands for past recordings: export, redact, hold, release, delete; it decides nothing.
+"""The commands for recordings: found, shown, held, cut, deleted. The server alone decides.
 
-`export` reads the sound itself and asks the server only what the ledger knows of it. All others
-ask the server, which alone writes the ledger.
+Copies of them are `turnrec.cli_export`'s.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import quote
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from turnrec.core.errors import NotAllowedError, UnknownRecordingError
+from turnrec.cli_base import (
+    CommandGroup,
+    CursorOption,
+    JsonOption,
+    LimitOption,
+    OutOption,
+    RecordingArgument,
+    UtcOption,
+    asks,
+    pages,
+    put,
+    say_more,
+    url_of,
+)
+from turnrec.cli_calls import BotOption
+from turnrec.cli_show import (
+    Column,
+    busy,
+    clean,
+    clock_time,
+    complain,
+    is_terminal,
+    length,
+    say,
+    say_json,
+    show_facts,
+    show_table,
+    state,
+    text,
+    when,
+)
 from turnrec.core.policy import PauseBehavior
-from turnrec.recordings.export import Source, export, map_path, source_beside, source_from
-from turnrec.recordings.join import RECORDING_ID
-from turnrec.recordings.redact import Stretch
-from turnrec.recordings.sound import FORMAT_BY_SUFFIX, SoundFormat, SoundUnreadableError
-from turnrec.web.client import ControlClient
+from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
+from turnrec.web.client import Client
 
-Connect = Callable[[Path | None], ControlClient]
+GROUP = CommandGroup("Recordings")
+_STATUSES = ("recording", "paused", "done", "failed", "deleted")
+_VERIFIED_WITHIN_S = 600.0
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", envvar="TURNREC_CONFIG", help="The TOML file."),
-]
-RecordingArgument = Annotated[
-    str, typer.Argument(help="The recording's id, as `turnrec recordings` lists it.")
-]
+TimeOption = "2026-11-21, 2026-11-21T14:05 (local, unless with its zone), today or yesterday"
 ReasonOption = Annotated[
-    str, typer.Option(help="Why: it is entered in the ledger, with your name.")
+    str, typer.Option("--reason", help="Why: it goes into the ledger with your name.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
-_STEREO: Final = ".stereo"
 
 
-def register(app: typer.Typer, connect: Connect) -> None:
-    """Add the commands; `connect` gives the running server's client for a settings file."""
+def instant(word: str | None, hint: str) -> str | None:
+    """A time as somebody wrote it, for the API.
 
-    @app.command("export")
-    def export_command(
-        recording: Annotated[
-            str,
-            typer.Argument(
-                metavar="RECORDING|FILE",
-                help="A recording's id; or a file: a joined one, or an earlier export beside its"
-                " map.",
-            ),
-        ],
-        config: ConfigOption = None,
-        *,
-        behavior: Annotated[
-            PauseBehavior | None,
-            typer.Option(help="What pauses are in the copy. [default: as in the recording]"),
-        ] = None,
-        form: Annotated[
-            SoundFormat | None,
-            typer.Option("--format", help="[default: by the name in --out, or wav]"),
-        ] = None,
-        out: Annotated[
-            Path | None,
-            typer.Option(
-                "--out",
-                "-o",
-                help="The copy, or the folder for it. Never overwritten."
-                " [default: RECORDING.BEHAVIOR.FORMAT here]",
-            ),
-        ] = None,
-        stereo: Annotated[
-            bool, typer.Option("--stereo", help="The two channels instead of the mix.")
-        ] = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        """Copy a recording into another format, or with its pauses cut out or put back.
+    Raises:
+        BadParameter: it is none.
+    """
+    if word is None:
+        return None
+    if word in _DAYS_AGO:
+        day = datetime.now().astimezone().date() - timedelta(days=_DAYS_AGO[word])
+        at = datetime(day.year, day.month, day.day).astimezone()
+    else:
+        try:
+            at = datetime.fromisoformat(word)
+        except ValueError:
+            raise typer.BadParameter(f"write {TimeOption}", param_hint=hint) from None
+        at = at.astimezone()
+    return at.isoformat(timespec="milliseconds")
 
-        Beside the copy lies COPY.map.json, which says where each instant of the call is in it.
-        """
-        source = _source(recording, stereo=stereo, connect=lambda: connect(config))
-        chosen = behavior or source.layout.behavior
-        form = form or _format_of(out) or SoundFormat.WAV
-        stem = source.recording_id + (_STEREO if stereo else "")
-        target = Path(f"{stem}.{chosen}.{form}") if out is None else out
-        if target.is_dir():
-            target /= f"{stem}.{chosen}.{form}"
-        if not target.absolute().parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {target.parent}", param_hint="--out")
-        done = export(source, chosen, form, target)
-        rate_hz = done.layout.rate_hz
-        if as_json:
-            facts = {
-                "file": str(done.path),
-                "map": str(done.map_path),
-                "sha256": done.sha256,
-                "samples": done.layout.samples,
-                "rate_hz": rate_hz,
-                "behavior": chosen.value,
-                "format": form.value,
-            }
-            print(json.dumps(facts, indent=2))
-            return
-        print(f"{done.path} ({done.layout.samples / rate_hz:.2f} s, {chosen}, {form})")
-        print(f"{done.map_path} (call time to file time)")
 
-    @app.command("redact")
-    def redact_command(
-        recording: RecordingArgument,
-        config: ConfigOption = None,
-        *,
-        from_: Annotated[
-            str,
-            typer.Option(
-                "--from",
-                help="A call time with its zone (2026-11-21T13:05:02.5Z), or a file time in"
-                " seconds or h:mm:ss (83.5, 1:23.5).",
-            ),
-        ],
-        to: Annotated[str, typer.Option("--to", help="Likewise.")],
-        reason: ReasonOption,
-        delete_original: Annotated[
-            bool,
-            typer.Option("--delete-original", help="Then delete the old one, with a tombstone."),
-        ] = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        """Cut a stretch out of a recording. It makes a new recording; the old one stays.
+# ------------------------------------------------------------------ looking
 
-        A stretch in call times is cut wider by what isn't known of them (20 ms, or more where
-        audio was lost).
-        """
-        Stretch.parse(from_, to)  # a mistake is told without a server, too
-        body = {
-            "from": from_,
-            "to": to,
-            "reason": reason,
-            "delete_original": delete_original,
+
+@GROUP.command(
+    "recordings",
+    "turnrec recordings --from today",
+    "turnrec recordings --bot kyc --status failed --all",
+    "turnrec recordings --call kyc-4711 --json | jq -r '.[].file'",
+)
+@asks
+def recordings(
+    client: Client,
+    *,
+    call: Annotated[
+        str | None, typer.Option(help="Only this call's: its id, uniqueid or external id.")
+    ] = None,
+    bot: BotOption = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            help="Only those that are: " + ", ".join(_STATUSES),
+            autocompletion=lambda: list(_STATUSES),
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help=f"Opened then or later: {TimeOption}.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Opened before then.")] = None,
+    q: Annotated[
+        str | None, typer.Option("-q", "--search", help="Whose id or call's name begins so.")
+    ] = None,
+    limit: LimitOption = 50,
+    cursor: CursorOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="All pages.")] = False,
+    utc: UtcOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List recordings, the newest first."""
+    query = {
+        "call": call,
+        "bot": bot,
+        "status": status,
+        "from": instant(from_, "--from"),
+        "to": instant(to, "--to"),
+        "q": q,
+        "limit": 1000 if everything else limit,
+        "cursor": cursor,
+    }
+    found, more = pages(client, "/v1/recordings", everything=everything, **query)
+    if as_json:
+        say_json(found)
+    else:
+        show_table(found, _columns(utc=utc), none="no recordings")
+    say_more(more)
+
+
+def _columns(*, utc: bool) -> list[Column]:
+    return [
+        Column("id", text, "id", is_whole=True),
+        Column("bot", text, "bot"),
+        Column("status", state, "status", is_whole=True),
+        Column("opened", when(utc=utc), "opened", is_whole=True),
+        Column("length", length, "duration_s", is_whole=True, is_number=True),
+        Column("gaps", lambda gaps: str(len(gaps)), "gaps", 90, is_number=True),
+        Column("held", lambda why: "yes" if why else "-", "legal_hold", 100),
+        Column("file", lambda one: text(one.get("path") or one["file"]), from_width=160),
+    ]
+
+
+@GROUP.command("recording", "turnrec recording 01JD4Z...", "turnrec recording 01JD4Z... --verify")
+@asks
+def recording(
+    client: Client,
+    recording: RecordingArgument,
+    *,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Have the server check it: status 0 proven, 1 wrong, 3 not."),
+    ] = False,
+    utc: UtcOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one recording: its file, its segments and its gaps."""
+    if verify:
+        _verify(client, recording, as_json=as_json)
+        return
+    found = client.get(url_of("recordings", recording))
+    if as_json:
+        say_json(found)
+        return
+    show_facts(_facts(found, utc=utc))
+    if found["spans"]:
+        say()
+        show_table(list(_in_file(found["spans"], found["rate_hz"])), _SPANS, none="")
+    elif found["gaps"]:
+        say()
+        show_table(found["gaps"], _gap_columns(utc=utc), none="")
+
+
+def _facts(found: Mapping[str, Any], *, utc: bool) -> Iterator[tuple[str, str | Text]]:
+    yield "recording", text(found["id"])
+    yield "status", state(found["status"])
+    yield "call", text(found["call"])
+    yield "bot", text(found["bot"])
+    yield "opened", when(utc=utc)(found["opened"])
+    if found["closed"]:
+        yield "closed", when(utc=utc)(found["closed"])
+    if found["duration_s"] is not None:
+        yield "length", length(found["duration_s"])
+    if found["file"]:
+        yield "file", text(found.get("path") or found["file"])
+    if found["sha256"]:
+        yield "sha256", text(found["sha256"])
+    if found["stereo"]:
+        yield "stereo", "the two sides lie beside it"
+    if found["transcript"]:
+        yield "transcript", f"turnrec transcript {found['id']}"
+    if found["redacts"]:
+        yield "redacts", text(found["redacts"])
+    if found["redacted_into"]:
+        yield "redacted", f"into {text(found['redacted_into'])}"
+    if found["legal_hold"]:
+        yield "legal hold", Text(text(found["legal_hold"]), style="bold yellow")
+    for part in found["one_sided"]:
+        yield "one-sided", Text(f"{part['part']}: nothing of {text(part['silent'])}", "bold yellow")
+    for problem in found["problems"]:
+        yield "problem", Text(text(problem), style="bold red")
+
+
+def _in_file(spans: list[dict[str, Any]], rate_hz: int) -> Iterator[dict[str, Any]]:
+    for span in spans:
+        begin_s, length_s = span["start_sample"] / rate_hz, span["samples"] / rate_hz
+        is_nobodys = span["kind"] == "gap" and not span["sources"]
+        yield {
+            "from": f"{begin_s:.3f}",
+            "to": f"{begin_s + length_s:.3f}",
+            "kind": span["kind"],
+            "why": "nobody" if is_nobodys else text(span["sources"]),
+            "node": span["node"],
         }
-        made = connect(config).post(_url(recording, "redact"), body)
-        if as_json:
-            print(json.dumps(made, indent=2))
-            return
-        rate_hz = made["closed_detail"]["rate_hz"]
-        print(f"recording {made['id']}: {made['file']}")
-        for cut in made["cuts"]:
-            begin_s, length_s = cut["start_sample"] / rate_hz, cut["samples"] / rate_hz
-            print(f"cut out: {length_s:.3f} s from {begin_s:.3f} s on")
-        if not delete_original:
-            print(f"recording {recording} still holds it (--delete-original deletes it)")
-            return
-        print(f"recording {recording} is deleted")
-        _tell_left(made)
-
-    @app.command("hold")
-    def hold_command(
-        recording: RecordingArgument, config: ConfigOption = None, *, reason: ReasonOption
-    ) -> None:
-        """Put a recording under a legal hold: nobody and nothing deletes it."""
-        _ask(connect(config), recording, "hold", reason)
-        print(f"recording {recording} is held")
-
-    @app.command("release")
-    def release_command(
-        recording: RecordingArgument, config: ConfigOption = None, *, reason: ReasonOption
-    ) -> None:
-        """Take a legal hold back."""
-        _ask(connect(config), recording, "release", reason)
-        print(f"recording {recording} is held no more")
-
-    @app.command("delete")
-    def delete_command(
-        recording: RecordingArgument, config: ConfigOption = None, *, reason: ReasonOption
-    ) -> None:
-        """Delete a recording with everything beside it. A tombstone stays in the ledger."""
-        gone = _ask(connect(config), recording, "delete", reason)
-        print(f"recording {recording} is deleted ({gone['deleted_files']} files)")
-        _tell_left(gone)
 
 
-def _ask(client: ControlClient, recording: str, what: str, reason: str) -> Any:
-    return client.post(_url(recording, what), {"reason": reason})
+def _kind(word: object) -> Text:
+    styles = {"segment": "red", "gap": "yellow"}
+    return Text(text(word), style=styles.get(text(word), "magenta"))
+
+
+_SPANS = (
+    Column("from s", text, "from", is_number=True),
+    Column("to s", text, "to", is_number=True),
+    Column("what", _kind, "kind"),
+    Column("held by", text, "why"),
+    Column("node", text, "node"),
+)
+
+
+def _gap_columns(*, utc: bool) -> tuple[Column, ...]:
+    def time(value: object) -> str:
+        return clock_time(value, utc=utc) if isinstance(value, str) else "-"
+
+    return (
+        Column("gap from", time, "began"),
+        Column("to", time, "ended"),
+        Column("held by", text, "holds"),
+        Column("node", text, "node"),
+    )
+
+
+def _verify(client: Client, recording: str, *, as_json: bool) -> None:
+    client.timeout_s = _VERIFIED_WITHIN_S
+    with busy(f"{client.place} checks {recording}"):
+        found = client.get(url_of("recordings", recording, "verification"))
+    if as_json:
+        say_json(found)
+    else:
+        for sentence in found["sentences"]:
+            say(sentence)
+    if found["exit_status"]:
+        raise typer.Exit(int(found["exit_status"]))
+
+
+@GROUP.command("manifest", "turnrec manifest 01JD4Z... --out 01JD4Z....json")
+@asks
+def manifest(client: Client, recording: RecordingArgument, *, out: OutOption = None) -> None:
+    """Print a recording's manifest, byte by byte as it was written."""
+    put(client.get_bytes(url_of("recordings", recording, "manifest")), out)
+
+
+@GROUP.command(
+    "transcript", "turnrec transcript 01JD4Z...", "turnrec transcript kyc-4711 --format json"
+)
+@asks
+def transcript(
+    client: Client,
+    name: Annotated[
+        str, typer.Argument(help="A recording's id, or a call's id, uniqueid or external id.")
+    ],
+    *,
+    form: Annotated[
+        TranscriptFormat, typer.Option("--format", help="WebVTT or JSON.")
+    ] = TranscriptFormat.VTT,
+    time: Annotated[
+        TranscriptTime, typer.Option(help="Times from the call's start, or in the file.")
+    ] = TranscriptTime.CALL,
+    behavior: Annotated[
+        PauseBehavior | None,
+        typer.Option(help="Of the file that --time file is of [default: as it was joined]."),
+    ] = None,
+    out: OutOption = None,
+) -> None:
+    """Show what was said, as far as it was recorded; the gaps stand there without words."""
+    words = client.get_text(url_of("transcripts", name), format=form, time=time, behavior=behavior)
+    # What somebody said, or a recogniser made of it, steers no terminal.
+    shown = clean(words) if out is None and is_terminal() else words
+    put(shown.encode(), out)
+
+
+# ------------------------------------------------------------------ what is done to them
+
+
+@GROUP.command("hold", "turnrec hold 01JD4Z... --reason 'case 2026/17'")
+@asks
+def hold(client: Client, recording: RecordingArgument, *, reason: ReasonOption) -> None:
+    """Put a recording under a legal hold: nobody and nothing deletes it."""
+    _ask(client, recording, "hold", reason)
+    say(f"recording {recording} is held")
+
+
+@GROUP.command("release", "turnrec release 01JD4Z... --reason 'case 2026/17 is closed'")
+@asks
+def release(client: Client, recording: RecordingArgument, *, reason: ReasonOption) -> None:
+    """Take a legal hold back."""
+    _ask(client, recording, "release", reason)
+    say(f"recording {recording} is held no more")
+
+
+@GROUP.command("delete", "turnrec delete 01JD4Z... --reason 'erasure asked for by the caller'")
+@asks
+def delete(client: Client, recording: RecordingArgument, *, reason: ReasonOption) -> None:
+    """Delete a recording with everything beside it. A tombstone stays in the ledger."""
+    gone = _ask(client, recording, "delete", reason)
+    say(f"recording {recording} is deleted ({gone['deleted_files']} files)")
+    _tell_left(gone)
+
+
+@GROUP.command(
+    "redact",
+    "turnrec redact 01JD4Z... --from 1:23.5 --to 1:31 --reason 'a card number'",
+    "turnrec redact 01JD4Z... --from 2026-11-21T13:05:02Z --to 2026-11-21T13:05:09Z \\",
+    "    --reason 'a card number' --delete-original",
+)
+@asks
+def redact(
+    client: Client,
+    recording: RecordingArgument,
+    *,
+    from_: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="A call time with its zone (2026-11-21T13:05:02.5Z), or a file time in"
+            " seconds or h:mm:ss (83.5, 1:23.5).",
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", help="Likewise.")],
+    reason: ReasonOption,
+    delete_original: Annotated[
+        bool,
+        typer.Option("--delete-original", help="Then delete the old one, with a tombstone."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a stretch out of a recording. It makes a new recording; the old one stays.
+
+    A stretch in call times is cut wider by what isn't known of them (20 ms, or more where
+    audio was lost).
+    """
+    from turnrec.recordings.redact import Stretch
+
+    Stretch.parse(from_, to)  # a mistake is told without a server, too
+    body = {"from": from_, "to": to, "delete_original": delete_original}
+    made = _ask(client, recording, "redact", reason, **body)
+    if as_json:
+        say_json(made)
+        return
+    rate_hz = made["closed_detail"]["rate_hz"]
+    say(f"recording {made['id']}: {made['file']}")
+    for cut in made["cuts"]:
+        begin_s, length_s = cut["start_sample"] / rate_hz, cut["samples"] / rate_hz
+        say(f"cut out: {length_s:.3f} s from {begin_s:.3f} s on")
+    if not delete_original:
+        say(f"recording {recording} still holds it (--delete-original deletes it)")
+        return
+    say(f"recording {recording} is deleted")
+    _tell_left(made)
+
+
+def _ask(client: Client, recording: str, what: str, reason: str, **more: Any) -> Any:
+    body = {"reason": reason, "actor": client.person, **more}
+    return client.post(url_of("recordings", recording, what), body)
 
 
 def _tell_left(gone: dict[str, Any]) -> None:
     for path in gone["left_files"]:
-        print(f"turnrec: {path} would not go; it is tried again", file=sys.stderr)
+        complain(f"turnrec: {path} would not go; it is tried again")
     if gone["left_files"]:
         raise typer.Exit(1)
-
-
-def _url(recording: str, what: str = "") -> str:
-    if RECORDING_ID.fullmatch(recording) is None:
-        raise UnknownRecordingError(recording[:64])
-    return f"/v1/recordings/{quote(recording)}" + (f"/{what}" if what else "")
-
-
-def _format_of(out: Path | None) -> SoundFormat | None:
-    if out is None or not out.suffix or out.is_dir():
-        return None
-    form = FORMAT_BY_SUFFIX.get(out.suffix.lower())
-    if form is None:
-        raise typer.BadParameter(
-            f"{out.suffix!r} is no format: end it with .wav, .flac or .opus, or give --format",
-            param_hint="--out",
-        )
-    return form
-
-
-def _source(named: str, *, stereo: bool, connect: Callable[[], ControlClient]) -> Source:
-    """What is to be copied, and what is known of it: by the map beside a file, or by the ledger."""
-    path = Path(named)
-    if path.is_file() and map_path(path).exists():
-        return source_beside(path)
-    is_path = path.is_file() or len(path.parts) > 1 or path.suffix in FORMAT_BY_SUFFIX
-    if is_path and not path.is_file():
-        raise SoundUnreadableError(path, "it is missing")
-    recording_id = path.name.partition(".")[0] if is_path else named
-    shown = connect().get(_url(recording_id))
-    if shown["status"] == "deleted":
-        raise NotAllowedError(f"recording {recording_id} is deleted")
-    closed = shown["closed_detail"]
-    if not isinstance(shown["file"], str):
-        raise NotAllowedError(f"recording {recording_id} has no file ({shown['status']})")
-    file = Path(shown["file"])
-    wants_stereo = stereo or (is_path and path.stem.endswith(_STEREO))
-    if wants_stereo:
-        two = closed.get("stereo") or {}
-        if not two.get("file"):
-            why = two.get("reason", "`dual_channel` was off")
-            raise NotAllowedError(f"recording {recording_id} has no two channels: {why}")
-        closed = {**closed, "sha256": two["sha256"]}
-        file = file.with_name(Path(two["file"]).name)
-    known = {**closed, "recording": recording_id}
-    return source_from(path if is_path else file, known, "the ledger")
