@@ -1,6 +1,7 @@
 """`python -m bench`: the time of a turn with turnrec against a bare FastAGI handler.
 
-`python -m bench events` measures the event daemon instead (see `bench.events`).
+`python -m bench events` measures the event daemon instead (see `bench.events`), `hour` an hour of
+calls, and `api` a turn while pages and webhooks watch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import events, hour, proc, report
+from bench import api, events, hour, proc, report
 from bench.plan import DEFAULT_CALLS, Arm, Level
 from bench.run import Measured, measure
 from bench.stage import stage
@@ -61,6 +62,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["hour"]:
         hour.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["api"]:
+        api.main(sys.argv[2:])
         return
     given = _arguments()
     installation = ensure(given.asterisk, say=_say)

@@ -34,6 +34,11 @@ def resident_mb(pid: int, field: str = "VmRSS") -> float:
     return 0.0
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
 def load_average() -> float:
     """The machine's load over the last minute."""
     return os.getloadavg()[0]
