@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from turnrec.bots.audiosocket import Line, frames_of, listen
 from turnrec.bots.http_client import FailedInTurnrecError, RefusedByTurnrecError, TurnrecClient
 from turnrec.core.entry import EntryKind, Origin
 from turnrec.ledger.views import RecordingRecord
+from turnrec.pbx.configuration import templates_dir
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Tone
 from turnrec.web.access import Right
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.pbx
 
 AGENT_HZ, CALLER_TO_AGENT_HZ, CALLER_HZ = 1700, 1300, 500
 TURNS = ("open", "ask", "open")
+LOUD = 1000
 
 
 async def call(here: Rig, phone: Phone, talk: Talk) -> None:
@@ -279,3 +283,55 @@ async def test_an_agent_announced_over_the_api_is_under_the_transfers_own_policy
         heard = presence(read_wav(here.file(recordings[0])).channels[0], tones_hz=tones)
         assert heard[OPEN_BOT_HZ] > 1.8
         assert heard[AGENT_HZ] > 1.5
+
+
+# ------------------------------------------------------------------ the sample bot as it is shipped
+
+SAMPLE = """
+[turnrec-tests](+)
+exten => 2000,1,Answer()
+ same => n,Set(CALL=${UUID()})
+ same => n,Gosub(turnrec-start,s,1(kyc,${CALL}))
+ same => n,AudioSocket(${CALL},${BOT_ADDRESS})
+ same => n,Hangup()
+"""
+
+
+async def test_the_sample_bot_runs_from_its_command_line(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    flow = (templates_dir() / "flow.sample-bot.yaml").read_text("utf-8")
+    async with rig(asterisk_22, tmp_path, flow, SAMPLE) as here, Phone() as phone:
+        port = free_port()
+        bot = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "turnrec.bots.audiosocket_bot"),
+            *("--listen", f"127.0.0.1:{port}"),
+            *("--url", f"http://127.0.0.1:{here.service.api_port}"),
+            env={**os.environ, "TURNREC_KEY": make_key(here, Right.BOT, bots=frozenset({"kyc"}))},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert bot.stderr is not None
+            assert b"AudioSocket on 127.0.0.1" in await bot.stderr.readline()
+            await here.rx(f"dialplan set global BOT_ADDRESS 127.0.0.1:{port}")
+            call = await phone.dial(f"sip:2000@{here.sip}", MediaOptions(source=Tone(CALLER_HZ)))
+            await call.wait_heard(
+                predicate=lambda chunk: abs(chunk.samples).max() > LOUD, timeout_s=WAIT_S
+            )
+
+            def nodes() -> list[tuple[str, str]]:
+                return [
+                    (one.turn.node.name, str(one.recorder.state))
+                    for one in here.service.calls.live()
+                    if one.turn is not None
+                ]
+
+            assert nodes() == [("greeting", "recording")]
+            await until(lambda: nodes() == [("ask_aadhaar", "paused")], "it asks for the number")
+            await call.hang_up(WAIT_S)
+            (recording,) = await here.recordings(1)
+            assert [one.node for one in recording.gaps if one.node] == ["ask_aadhaar"]
+        finally:
+            bot.terminate()
+            await bot.wait()
