@@ -24,6 +24,9 @@ def main() -> int:
     parser.add_argument("--release", choices=[one.value for one in Release], default="22")
     parser.add_argument("--only-alone", action="store_true", help="never several together")
     parser.add_argument("--gap-marks", type=int, nargs=2, default=(10, 60))
+    parser.add_argument(
+        "--within-s", type=float, help="fail if turns aren't served so soon after a fault's end"
+    )
     parser.add_argument("--dir", type=Path, help="kept; a folder of its own is made otherwise")
     parser.add_argument("--list", action="store_true", help="say which faults there are")
     given = parser.parse_args()
@@ -40,6 +43,7 @@ def main() -> int:
         faults=chosen,
         together=not given.only_alone and len(chosen) > 1,
         gap_marks=tuple(given.gap_marks),
+        serves_within_s=given.within_s,
     )
     installation = ensure(Release(given.release), say=lambda text: print(text, file=sys.stderr))
     folder = given.dir or Path(tempfile.mkdtemp(prefix="chaos-"))

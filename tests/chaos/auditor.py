@@ -446,8 +446,10 @@ class Files:
     spool: Path
 
     def wavs(self) -> list[Path]:
-        """Joined files."""
-        return sorted(one for one in self.recordings.rglob("*.wav") if one.is_file())
+        """Joined files, and those that were put aside because no entry names them."""
+        names = ("*.wav", "*.stray")
+        found = {one for name in names for one in self.recordings.rglob(name) if one.is_file()}
+        return sorted(found)
 
     def parts(self) -> list[Path]:
         """Whatever Asterisk has left."""
@@ -485,7 +487,7 @@ def audit_books(ledger: Ledger, files: Files, journal: Journal, report: Report) 
         _audit_recording(one, known, begun, files, report)
     named = {one.detail.get("file") for one in recordings.values()}
     for path in files.wavs():
-        if path.stem.endswith("-stereo") or path.name.endswith(".2ch.wav"):
+        if path.name.endswith((".stereo.wav", ".stray")):
             continue
         if str(path.relative_to(files.recordings)) not in named:
             report.add(

@@ -61,6 +61,9 @@ class Plan:
     watchdog_s: float = 5.0
     disk: bool = True
     """Whether to have a disk of its own, where that can be."""
+    serves_within_s: float | None = None
+    """Within which time after a fault's end a bot's turns must be served again; None: it is only
+    told. How long a process takes to start depends on who else uses the machine."""
 
 
 @dataclass(slots=True)
@@ -331,6 +334,9 @@ class _Runner:
             if ready:
                 found = Recovery(name, alive_s or 0.0, time.monotonic() - began_s)
                 self.recoveries.append(found)
+                limit_s = self._plan.serves_within_s
+                if limit_s is not None and found.alive_s > limit_s:
+                    stage.problem(f"after {name}", f"turns are served after {found.alive_s:.1f} s")
                 return
             await asyncio.sleep(0.05)
         stage.problem(f"after {name}", f"turnrec is not ready after {RECOVERY_WAIT_S:g} s")
