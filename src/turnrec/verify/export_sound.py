@@ -36,9 +36,9 @@ OPUS_UNHEARD_MS: Final = (30, 10)
 as loud as anything; nothing is held against it there."""
 OPUS_DECAY: Final = (4_000.0, 50.0)
 """How loud a decoded gap may be t ms after its begin: 4000 e^(-t/50 ms) of 32768, and
-`OPUS_FLOOR` more. Measured over noise, square waves, tones and speech at full scale, libopus through
-soundfile at 8 kHz: at most 1226 at 30 ms, 608 at 60, 195 at 100, 43 at 200 and 5 from 300 on
-(tests/unit/verify/test_exports.py with 60 seeds)."""
+`OPUS_FLOOR` more. Measured over noise, a square wave, tones and speech at full scale, libopus
+through soundfile at 8 kHz: at most 1226 at 30 ms, 608 at 60, 195 at 100, 43 at 200 and 5 from 300
+on (tests/unit/verify/test_exports.py with 60 seeds)."""
 OPUS_FLOOR: Final = 16
 
 

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.verify.house import House, build_now, copy
+from turnrec.core.policy import PauseBehavior
+from turnrec.recordings.export import Source, export
+from turnrec.recordings.sound import SoundFormat
+from turnrec.verify.recording import layout_of_manifest, load
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,34 @@ def test_the_exit_status_says_what_was_found(honest: House, tmp_path: Path) -> N
     wrong = turnrec("verify", house.folder, *given, "--json", cwd=tmp_path)
     assert wrong.returncode == 1
     assert json.loads(wrong.stdout)["status"] == "wrong"
+
+
+def test_an_export_is_verified_by_its_name_or_its_maps(honest: House, tmp_path: Path) -> None:
+    house = copy(honest, tmp_path / "house")
+    manifest = load(house.wav).manifest
+    assert manifest is not None
+    assert manifest.audio is not None
+    layout = layout_of_manifest(manifest)
+    assert layout is not None
+    source = Source("R1", house.wav, manifest.audio.sha256, layout, "the manifest")
+    made = export(source, PauseBehavior.SKIP, SoundFormat.FLAC, tmp_path / "x.flac")
+    public = house.folder / "signing.key.pub"
+    signed = ("--public-key", public, "--checkpoints", house.checkpoints)
+    given = ("--ledger", house.ledger, *signed)
+    for name in (made.path, made.map_path):
+        proven = turnrec(
+            "verify", name, *given, "--recordings", house.folder / "recordings", cwd=tmp_path
+        )
+        assert (proven.returncode, proven.stderr) == (0, "")
+        assert proven.stdout.endswith("PROVEN: 1 export and the ledger\n")
+    # Without the recording's manifest the ledger will do; without either nothing is proven.
+    alone = turnrec("verify", made.path, *given, "--json", cwd=tmp_path)
+    assert (alone.returncode, len(json.loads(alone.stdout)["exports"])) == (0, 1)
+    unknown = turnrec("verify", made.path, cwd=tmp_path)
+    assert unknown.returncode == 3
+    assert "[recording-not-given]" in unknown.stdout
+    made.path.write_bytes(made.path.read_bytes()[:-100])
+    assert turnrec("verify", made.path, *given, cwd=tmp_path).returncode == 1
 
 
 @pytest.mark.parametrize(
