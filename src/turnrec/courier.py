@@ -10,8 +10,10 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from turnrec.clock import SteadyClock
 from turnrec.ledger.reader import LedgerReader
 from turnrec.logs import set_up
 from turnrec.settings import LogSettings
-from turnrec.webhooks.courier import Courier, new_transport
+from turnrec.webhooks.courier import Courier
 from turnrec.webhooks.endpoint import Patience
 from turnrec.webhooks.store import Store
 
@@ -34,6 +36,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(_NICER_BY)
+    if find_spec("sniffio") is None:
+        # httpcore looks for it several times with each request, and to look in vain takes longer
+        # than the request: that it isn't there is said once and for all.
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
     asyncio.run(_run())
 
 
@@ -48,9 +54,9 @@ async def _run() -> None:
     set_up(LogSettings.model_validate(settings.get("log", {})))
     ledger = LedgerReader(settings["ledger"])
     store = await asyncio.to_thread(Store, Path(settings["store"]))
-    transport = await asyncio.to_thread(new_transport)
+    trusted = ssl.create_default_context()  # whom the system trusts
     courier = Courier(
-        store, ledger, transport, SteadyClock(), _tell, patience=_patience(settings.get("patience"))
+        store, ledger, trusted, SteadyClock(), _tell, patience=_patience(settings.get("patience"))
     )
     courier.start()
     try:
@@ -58,7 +64,6 @@ async def _run() -> None:
             courier.wake()
     finally:
         await courier.close()
-        await transport.aclose()
         await ledger.close()
         store.close()
 

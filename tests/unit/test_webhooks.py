@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import logging
+import ssl
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ from turnrec.feed import tell
 from turnrec.ledger import Ledger
 from turnrec.ledger.reader import LedgerReader
 from turnrec.webhooks import Courier, InvalidWebhookError, Patience, Store, Webhooks
-from turnrec.webhooks.courier import Recent, new_transport
+from turnrec.webhooks.courier import Recent
 from turnrec.webhooks.endpoint import Delivery, Endpoint, check_url, new_secret, signed
 from turnrec.webhooks.store import Later
 
@@ -70,7 +71,7 @@ class Post:
         ledger = Ledger.open(url, limits=QUICK)
         # The server and its courier have a connection each.
         store, its_own = Store(folder / "webhooks.db"), Store(folder / "webhooks.db")
-        reader, transport = LedgerReader(url), new_transport()
+        reader, trusted = LedgerReader(url), ssl.create_default_context()
         alarms: list[tuple[str, str]] = []
         alarmed = asyncio.Event()
 
@@ -78,7 +79,7 @@ class Post:
             alarms.append((alarm_id, sentence))
             alarmed.set()
 
-        courier = Courier(its_own, reader, transport, SteadyClock(), alarm, patience=patience)
+        courier = Courier(its_own, reader, trusted, SteadyClock(), alarm, patience=patience)
         call_on_written(ledger, courier.wake)
         courier.start()
         try:
@@ -86,7 +87,6 @@ class Post:
         finally:
             ledger.on_written(None)
             await courier.close()
-            await transport.aclose()
             await reader.close()
             await ledger.close()
             store.close()

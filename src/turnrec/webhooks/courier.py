@@ -53,7 +53,7 @@ class Means:
     store: Store
     threads: ThreadPoolExecutor
     recent: Recent
-    transport: httpx.AsyncBaseTransport
+    trusted: ssl.SSLContext
     clock: Callable[[], int]
     """Now, in UTC microseconds."""
     patience: Patience
@@ -71,18 +71,19 @@ class Courier:
         self,
         store: Store,
         ledger: LedgerReader,
-        transport: httpx.AsyncBaseTransport,
+        trusted: ssl.SSLContext,
         clock: Callable[[], int],
         alarm: Alarm,
         *,
         patience: Patience | None = None,
     ) -> None:
-        """Make it. Whoever gave the store, the ledger and the transport closes them."""
+        """Make it. Whoever gave the store and the ledger closes them; `trusted` are the
+        authorities whose word an https receiver's certificate needs."""
         self._ledger = ledger
         # One thread: SQLite takes one writer at a time anyway.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
         self._means = Means(
-            store, self._threads, Recent(ledger), transport, clock, patience or Patience(), alarm
+            store, self._threads, Recent(ledger), trusted, clock, patience or Patience(), alarm
         )
         self._workers: dict[str, _Worker] = {}
         self._wake = asyncio.Event()
@@ -210,6 +211,7 @@ class _Worker:
     def __init__(self, endpoint: Endpoint, means: Means) -> None:
         self._endpoint = endpoint
         self._url = httpx.URL(endpoint.url)
+        self._transport = _new_transport(means.trusted, means.patience.at_once)
         self._means = means
         self._cursor = self._written_cursor = endpoint.cursor
         self._at_once = means.patience.at_once
@@ -229,6 +231,7 @@ class _Worker:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await self._transport.aclose()
 
     async def _run(self) -> None:
         while True:
@@ -314,7 +317,7 @@ class _Worker:
         try:
             async with asyncio.timeout(means.patience.timeout_s):
                 request = httpx.Request("POST", self._url, content=body, headers=headers)
-                response = await means.transport.handle_async_request(request)
+                response = await self._transport.handle_async_request(request)
                 try:
                     status = response.status_code
                     await _drain(response)
@@ -390,14 +393,12 @@ async def _drain(response: httpx.Response) -> None:
             return
 
 
-def new_transport() -> httpx.AsyncBaseTransport:
-    """Make what sends requests; it takes a while, for the certificates are read.
+def _new_transport(trusted: ssl.SSLContext, at_once: int) -> httpx.AsyncBaseTransport:
+    """Make what sends one webhook's requests.
 
     It is httpx without its client: no redirect is followed, for a signed event goes where an admin
     has said; nothing of the environment is used, no proxy, no password from a .netrc; no cookie.
+    A pool for all webhooks would look through everybody's connections with each request.
     """
-    return httpx.AsyncHTTPTransport(
-        verify=ssl.create_default_context(),  # whom the system trusts
-        trust_env=False,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-    )
+    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+    return httpx.AsyncHTTPTransport(verify=trusted, trust_env=False, limits=limits)
