@@ -234,7 +234,7 @@ class Service:
             told_to_courier={"log": settings.log.model_dump(mode="json")},
         )
         self._journal.watchers.append(self._telling.entered)
-        app = create_app(
+        self.app = app = create_app(
             (
                 server_routes(self),
                 event_routes(self._telling),

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any, Final, Protocol, TypeAlias
 
 from turnrec.core.entry import Origin
-from turnrec.core.errors import RefusedError, TurnrecError
+from turnrec.core.errors import FaultError, RefusedError, TurnrecError
 from turnrec.web.access import Access, Right
 from turnrec.web.idempotency import Memory, Repeated
-from turnrec.web.keys import KeyRing
+from turnrec.web.keys import KeyRing, KeysFileError
 from turnrec.web.problems import problem, problem_of
 from turnrec.web.rates import Rates
 
@@ -42,6 +42,15 @@ class UnauthorizedError(RefusedError):
         super().__init__(
             "give a good API key: `Authorization: Bearer trk_...` (`turnrec api-key new` makes one)"
         )
+
+
+class KeysUnreadableError(FaultError):
+    """The server can't read its API keys: nobody can be let in."""
+
+    id = "api-keys-unreadable"
+
+    def __init__(self) -> None:
+        super().__init__("the server can't read its API keys; its log says why")
 
 
 class Admission(Protocol):
@@ -84,7 +93,12 @@ class KeyAdmission:
         scheme, _, presented = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         access = None
         if scheme.lower() == "bearer":
-            access = self._keys.recognise(presented.strip())
+            try:
+                access = self._keys.recognise(presented.strip())
+            except KeysFileError as error:
+                # Where the file lies, and what is in it, is nobody's business out there.
+                logger.error("no API key is good: %s", error)  # noqa: TRY400 - the sentence says it
+                raise KeysUnreadableError from error
         if access is None:
             self._strangers.take(address)
             if presented:
@@ -132,6 +146,8 @@ class Gate:
             return
         try:
             body = await _read(headers, receive)
+            if body is None:
+                return
             given = _given(body, receive)
             repeated = headers.get(b"idempotency-key")
             if repeated is None or scope["method"] != "POST":
@@ -157,19 +173,24 @@ class TooLargeError(RefusedError):
         super().__init__(f"a body has at most {MAX_BODY_BYTES} bytes")
 
 
-async def _read(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """Read a body as a whole, if it isn't too large; uvicorn holds it to its declared length."""
+async def _read(headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
+    """Read a body as a whole, if it isn't too large; uvicorn holds it to its declared length.
+
+    None: whoever sent it went away in the middle. Half a body is nobody's wish.
+    """
     declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or len(declared) > 12 or int(declared) > MAX_BODY_BYTES:
         raise TooLargeError
-    parts: list[bytes] = []
+    body = bytearray()
     while True:
         message = await receive()
-        parts.append(message.get("body", b""))
-        if sum(map(len, parts)) > MAX_BODY_BYTES:
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
             raise TooLargeError
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return b"".join(parts)
+        if not message.get("more_body"):
+            return bytes(body)
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

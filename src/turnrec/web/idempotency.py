@@ -81,7 +81,8 @@ class First:
     @property
     def is_worth_keeping(self) -> bool:
         """Whether it was answered to the end, and the same would be answered again."""
-        if not self.messages or self.messages[-1].get("more_body"):
+        last = self.messages[-1] if self.messages else {}
+        if last.get("type") != "http.response.body" or last.get("more_body"):
             return False
         status: int = self.messages[0]["status"]
         return status < 500 and status not in _NOT_KEPT

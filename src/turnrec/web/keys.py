@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from turnrec.core.entry import Origin
-from turnrec.core.errors import RefusedError, TurnrecError
+from turnrec.core.errors import InvalidNameError, RefusedError, TurnrecError
 from turnrec.core.policy import check_name
 from turnrec.web.access import Access, Right
 
 logger = logging.getLogger(__name__)
 
 _KEY: Final = re.compile(r"trk_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _VERSION: Final = 1
 _ID_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -184,7 +185,8 @@ class KeyRing:
         try:
             self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             lock_path = self.path.with_name(self.path.name + ".lock")
-            with lock_path.open("w") as lock:
+            with lock_path.open("a") as lock:
+                _give_to_owner(lock.fileno(), self.path)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 keys = _read(self.path) if self.path.exists() else {}
                 yield keys
@@ -213,6 +215,18 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+_NOT_KEYS: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    InvalidNameError,
+)
+"""What garbage in the file comes to."""
+
+
 def _read(path: Path) -> dict[str, ApiKey]:
     try:
         text = path.read_text("utf-8")
@@ -227,21 +241,34 @@ def _read(path: Path) -> dict[str, ApiKey]:
         if document["version"] != _VERSION:
             raise KeysFileError(path, "is of another version of turnrec")
         keys = [_parse(one) for one in document["keys"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NOT_KEYS as error:
         raise KeysFileError(path, f"is no file of API keys ({type(error).__name__})") from error
     return {key.id: key for key in keys}
 
 
 def _parse(one: Any) -> ApiKey:
+    rights, bots, sha256 = one["rights"], one["bots"], one["sha256"]
+    # A word instead of a list would be taken letter by letter.
+    if not isinstance(rights, list) or not isinstance(bots, list | None):
+        raise TypeError("no list")
+    if _SHA256.fullmatch(sha256) is None:
+        raise ValueError("no hash")
     return ApiKey(
         id=str(one["id"]),
         name=check_name(str(one["name"]), "key's name"),
-        rights=frozenset(Right(word) for word in one["rights"]),
-        bots=None if one["bots"] is None else frozenset(map(str, one["bots"])),
-        sha256=str(one["sha256"]),
+        rights=frozenset(Right(word) for word in rights),
+        bots=None if bots is None else frozenset(check_name(bot, "bot's name") for bot in bots),
+        sha256=sha256,
         created_us=int(one["created_us"]),
         revoked_us=None if one["revoked_us"] is None else int(one["revoked_us"]),
     )
+
+
+def _give_to_owner(descriptor: int, path: Path) -> None:
+    """Where root makes a key, the service's user must be able to read it, and to make the next."""
+    if os.geteuid() == 0:
+        owner = (path if path.exists() else path.parent).stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _write(path: Path, keys: dict[str, ApiKey]) -> None:
@@ -264,6 +291,7 @@ def _write(path: Path, keys: dict[str, ApiKey]) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            _give_to_owner(descriptor, path)
             json.dump(document, file, indent=2)
             file.write("\n")
             file.flush()

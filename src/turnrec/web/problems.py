@@ -7,8 +7,8 @@ caller said, a path an ID number.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -186,10 +186,20 @@ def install(app: FastAPI) -> None:
         return problem(500, "internal-error", f"a defect in turnrec ({type(error).__name__})")
 
 
+def _routes_in(router: Any) -> Iterator[Any]:
+    """All routes, also where the framework keeps those of an included router together."""
+    for route in router.routes:
+        inner = getattr(route, "original_router", None)
+        if inner is None:
+            yield route
+        else:
+            yield from _routes_in(inner)
+
+
 def _allow(request: Request) -> dict[str, str]:
     """The methods of an address; a framework's route knows only its own."""
     methods = set[str]()
-    for route in request.app.routes:
+    for route in _routes_in(request.app):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
