@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
 import numpy as np
 
 from tests.chaos.journal import Journal, now_us
@@ -29,6 +30,8 @@ OPEN_S, PAUSED_S, AGENT_S = 0.9, 0.5, 0.8
 STUCK_S: Final = 180.0
 """How long a call of some seconds may take, with all that befalls it, before it counts as stuck."""
 ANSWER_S: Final = 5.0
+WEB_PATIENCE_S: Final = 30.0
+"""How long a bot over HTTP goes on asking."""
 
 FLOW = """
 version: 1
@@ -38,6 +41,7 @@ bots:
   mute: {pause_method: mute, nodes: {open: resume, ask: pause}}
   skip: {pause_behavior: skip, nodes: {open: resume, ask: pause}}
   agent: {agent: off, nodes: {open: resume, ask: pause}}
+  web: {nodes: {open: resume, ask: pause}}
 """
 
 SAY = "${TURNREC_STATUS}:${TURNREC_ERROR}:${TURNREC_STATE}"
@@ -60,6 +64,17 @@ exten => ask,1,Set(TURN=$[${{TURN}} + 1])
  same => n,AGI(${{MARK}}/mark?ask:${{UNIQUEID}}:${{TURN}}:{SAY}&${{WHO}})
  same => n,Playback(${{SOUNDS}}/{PAUSED_PROMPT})
  same => n,Return()
+; A bot that asks over HTTP: the mark comes back when it has a 200, and not before.
+exten => webopen,1,AGI(${{MARK}}/mark?opening:${{UNIQUEID}}&${{WHO}})
+ same => n,Set(TURN=$[${{TURN}} + 1])
+ same => n,AGI(${{MARK}}/mark?webopen:${{UNIQUEID}}:${{TURN}}&${{WHO}})
+ same => n,Playback(${{SOUNDS}}/{OPEN_PROMPT})
+ same => n,AGI(${{MARK}}/mark?opened:${{UNIQUEID}}&${{WHO}})
+ same => n,Return()
+exten => webask,1,Set(TURN=$[${{TURN}} + 1])
+ same => n,AGI(${{MARK}}/mark?webask:${{UNIQUEID}}:${{TURN}}&${{WHO}})
+ same => n,Playback(${{SOUNDS}}/{PAUSED_PROMPT})
+ same => n,Return()
 exten => agent,1,Gosub(turnrec-agent-pre,s,1(off))
  same => n,AGI(${{MARK}}/mark?agent:${{UNIQUEID}}:0:{SAY}&${{WHO}})
  same => n,Dial(PJSIP/desk/sip:agent@127.0.0.1:${{AGENT}},10,gU(turnrec-agent^off))
@@ -71,15 +86,16 @@ exten => _chaos-.,1,Answer()
  same => n,Set(BOT=${{CUT(EXTEN,-,2)}})
  same => n,Set(LEFT=${{CUT(EXTEN,-,3)}})
  same => n,Set(TURN=0)
+ same => n,Set(WEB=${{IF($["${{BOT}}" = "web"]?web:)}})
  same => n,AGI(${{MARK}}/mark?starting:${{UNIQUEID}}&${{WHO}})
  same => n,Gosub(turnrec-start,s,1(${{BOT}}))
  same => n,AGI(${{MARK}}/mark?start:${{UNIQUEID}}:0:{SAY}&${{WHO}})
- same => n(again),Gosub(chaos,open,1)
- same => n,Gosub(chaos,ask,1)
+ same => n(again),Gosub(chaos,${{WEB}}open,1)
+ same => n,Gosub(chaos,${{WEB}}ask,1)
  same => n,ExecIf($["${{BOT}}" = "agent" & ${{LEFT}} = 2]?Gosub(chaos,agent,1))
  same => n,Set(LEFT=$[${{LEFT}} - 1])
  same => n,GotoIf($[${{LEFT}} > 0]?again)
- same => n,Gosub(chaos,open,1)
+ same => n,Gosub(chaos,${{WEB}}open,1)
  same => n,AGI(${{MARK}}/mark?end:${{UNIQUEID}}&${{WHO}})
  same => n,Hangup()
 ; The same over a leg of G.722 that Asterisk calls itself by: the recorded channel speaks that.
@@ -103,7 +119,7 @@ disallow = all
 allow = g722
 """
 
-BOTS: Final = ("segment", "segment", "segment", "skip", "mute", "agent")
+BOTS: Final = ("segment", "segment", "segment", "skip", "mute", "agent", "web")
 
 
 class Codecs(enum.StrEnum):
@@ -173,13 +189,19 @@ class Standing:
     uniqueid: str = ""
     node: str = ""
     turn: int = 0
+    is_known: bool = False
+    """Whether turnrec has confirmed this turn: one that it never heard of makes none stale."""
 
 
 class Player:
     """One caller."""
 
-    def __init__(self, here: Rig, journal: Journal, role: Role) -> None:
+    def __init__(
+        self, here: Rig, journal: Journal, role: Role, client: httpx.AsyncClient | None = None
+    ) -> None:
+        """`client` is the bot's own way to turnrec's API, for those that have one."""
         self.role = role
+        self._client = client
         self.name = role.extension
         self.standing = Standing()
         self.voice = Voice(journal, self.name, role.habit)
@@ -189,6 +211,7 @@ class Player:
         self._last = ""
         self._wants_to_leave = asyncio.Event()
         self._cut = asyncio.Event()
+        self._over = asyncio.Event()
         self.meets_a_restart = False
         """Asterisk is told to restart: that it ends the call is nobody's fault."""
         self._call: OutgoingCall | None = None
@@ -228,6 +251,7 @@ class Player:
         if role.leaves_after == 0:
             self._wants_to_leave.set()
         how = await self._see_through(call)
+        self._over.set()
         self.voice.close()
         self._journal.write("ended", call=self.name, at_us=now_us(), how=how)
         with contextlib.suppress(PhoneError, OSError):
@@ -257,6 +281,28 @@ class Player:
         self.voice.close()
         return "hung_up"
 
+    async def _ask_until_confirmed(self, node: str, uniqueid: str, number: int) -> str:
+        """Ask over HTTP until there is a 200: before, the bot may not say a word.
+
+        Returns:
+            The recorder's state. A bot that is kept waiting for too long hangs up.
+        """
+        assert self._client is not None
+        body = {"node": node, "sequence": number}
+        url = f"/v1/calls/{uniqueid}/turns"
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + WEB_PATIENCE_S
+        while loop.time() < until_s and not self._over.is_set():
+            with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
+                answer = await self._client.post(url, json=body)
+                if answer.is_success:
+                    state: str = answer.json()["call"]["state"]
+                    return state
+            await asyncio.sleep(0.1)
+        self._wants_to_leave.set()
+        await self._over.wait()
+        return ""
+
     async def _leave(self) -> None:
         await self._wants_to_leave.wait()
         await asyncio.sleep(self.role.leaves_later_s)
@@ -264,6 +310,9 @@ class Player:
     async def _on_mark(self, _extension: str, word: str) -> None:
         name, uniqueid, *told = word.split(":")
         number, status, error, state = (*told, "", "", "", "")[:4]
+        if name in ("webopen", "webask"):
+            name = name.removeprefix("web")
+            status, state = "OK", await self._ask_until_confirmed(name, uniqueid, int(number))
         if name == "opening" or name == "end":
             self.voice.say(500)
         elif name in ("ask", "agent"):
@@ -274,6 +323,7 @@ class Player:
             uniqueid,
             name if name in ("open", "ask") else self.standing.node,
             int(number or self.standing.turn),
+            is_known=status == "OK",
         )
         self._journal.write(
             "mark",

@@ -49,6 +49,8 @@ class Stage:
     """Where libfaketime reads turnrec's clock from; None: there is none."""
     api: str = ""
     key: str = ""
+    client: httpx.AsyncClient | None = None
+    """For bots that use the API."""
     players: set[Player] = field(default_factory=set)
     dials: asyncio.Event = field(default_factory=asyncio.Event)
     """Whether callers may dial: not while Asterisk is down."""
@@ -386,26 +388,28 @@ async def turns_asked_anyhow(stage: Stage) -> AsyncIterator[None]:
 
 
 async def _ask_anyhow(stage: Stage) -> None:
-    headers = {"Authorization": f"Bearer {stage.key}"}
-    async with httpx.AsyncClient(base_url=stage.api, headers=headers, timeout=10) as client:
-        while True:
-            standing = [one.standing for one in stage.players if one.standing.turn > 1]
-            if not standing:
-                await asyncio.sleep(0.05)
-                continue
-            one = stage.rng.choice(standing)
-            other = "open" if one.node == "ask" else "ask"
-            url = f"/v1/calls/{one.uniqueid}/turns"
-            again = {"node": one.node, "sequence": one.turn}
-            stale = {"node": other, "sequence": one.turn - 1}
-            answers = await asyncio.gather(
-                *(client.post(url, json=body) for body in (again, again, stale)),
-                return_exceptions=True,
-            )
-            refused = answers[2]
-            if isinstance(refused, httpx.Response) and refused.is_success:
-                stage.problem(f"call {one.uniqueid}", f"a stale turn was not refused: {stale}")
+    client = stage.client
+    assert client is not None
+    while True:
+        standing = [
+            one.standing for one in stage.players if one.standing.turn > 1 and one.standing.is_known
+        ]
+        if not standing:
             await asyncio.sleep(0.05)
+            continue
+        one = stage.rng.choice(standing)
+        other = "open" if one.node == "ask" else "ask"
+        url = f"/v1/calls/{one.uniqueid}/turns"
+        again = {"node": one.node, "sequence": one.turn}
+        stale = {"node": other, "sequence": one.turn - 1}
+        answers = await asyncio.gather(
+            *(client.post(url, json=body) for body in (again, again, stale)),
+            return_exceptions=True,
+        )
+        refused = answers[2]
+        if isinstance(refused, httpx.Response) and refused.is_success:
+            stage.problem(f"call {one.uniqueid}", f"a stale turn was not refused: {stale}")
+        await asyncio.sleep(0.05)
 
 
 # ------------------------------------------------------------------ the table

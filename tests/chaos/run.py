@@ -201,10 +201,17 @@ async def _stage(
             stage.api, stage.key = f"http://127.0.0.1:{api_port}", key
             stage.dials.set()
             try:
-                yield stage
+                async with _api_client(stage) as stage.client:
+                    yield stage
             finally:
                 answering.cancel()
                 await asyncio.gather(answering, return_exceptions=True)
+
+
+def _api_client(stage: Stage) -> httpx.AsyncClient:
+    """What the bots over HTTP ask by."""
+    headers = {"Authorization": f"Bearer {stage.key}"}
+    return httpx.AsyncClient(base_url=stage.api, headers=headers, timeout=10, trust_env=False)
 
 
 async def _be_agents(phone: Phone) -> None:
@@ -267,7 +274,7 @@ class _Runner:
         try:
             for _ in range(10):
                 await stage.dials.wait()
-                player = Player(stage.here, self._journal, role)
+                player = Player(stage.here, self._journal, role, stage.client)
                 stage.players.add(player)
                 try:
                     if await player.play(stage.phone):
