@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Protocol
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from turnrec.core.entry import JSON
 from turnrec.core.policy import PauseBehavior
@@ -28,6 +28,15 @@ from turnrec.web.recording_models import (
     VerificationModel,
 )
 
+
+def _no_number(value: object) -> object:
+    """Let no bare number pass for an instant: pydantic would count seconds from 1970."""
+    if not isinstance(value, str) or value.count("-") < 2:
+        raise ValueError("an instant is ISO 8601 with its zone")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FormatName = Literal["wav", "flac", "opus"]
 PRIVATE: Final = {"Cache-Control": "private, no-store"}
@@ -136,9 +145,9 @@ def recording_routes(backend: RecordingBackend) -> APIRouter:
         bot: Annotated[str | None, Query(max_length=64)] = None,
         status: StatusName | None = None,
         from_: Annotated[
-            AwareDatetime | None, Query(alias="from", description="opened then or later")
+            Instant | None, Query(alias="from", description="opened then or later")
         ] = None,
-        to: Annotated[AwareDatetime | None, Query(description="opened before")] = None,
+        to: Annotated[Instant | None, Query(description="opened before")] = None,
         q: Annotated[
             str | None,
             Query(
