@@ -312,9 +312,13 @@ def _transcript(began_us: int, edges_us: list[int]) -> list[JSON]:
     back = back_us / SECOND
     return [
         said(
-            0.3, 6.0, "bot", "Welcome to the bank. I will check your identity; it takes a minute."
+            0.3,
+            6.0,
+            "bot",
+            "Welcome to Kaveri Bank. This call is recorded for your safety. Let us verify your"
+            " identity.",
         ),
-        said(6.8, 9.6, "caller", "Hello, yes, I would like to go on."),
+        said(6.8, 9.6, "caller", "Hello, I would like to activate my card."),
         {
             "kind": "gap",
             "recording": TALK,
@@ -325,9 +329,9 @@ def _transcript(began_us: int, edges_us: list[int]) -> list[JSON]:
             "holds": ["turn"],
             "node": "ask_aadhaar",
         },
-        said(back + 0.5, back + 2.9, "bot", "Thank you, that is confirmed."),
-        said(back + 3.5, back + 5.3, "caller", "Thanks a lot."),
-        said(back + 5.9, back + 8.6, "bot", "Have a good day. Goodbye."),
+        said(back + 0.5, back + 2.9, "bot", "Thank you. Your number has been verified."),
+        said(back + 3.5, back + 5.3, "caller", "Great, thank you very much."),
+        said(back + 5.9, back + 8.6, "bot", "You are all set. Thank you for calling, goodbye."),
     ]
 
 

@@ -94,7 +94,7 @@ async def test_a_recording_is_drawn_played_and_its_gap_is_jumped_to(
     await expect(page.locator(".entry.current")).to_contain_text("Not recorded")
     await page.keyboard.press(" ")
     await expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
-    await page.get_by_text("Thanks a lot.").click()
+    await page.get_by_text("Great, thank you").click()
     after = (span["start_sample"] + span["samples"]) / 8000
     assert await page.evaluate(AT) == round(10 * after + 35)
     await page.locator(".gap-list button").click()

@@ -5,6 +5,7 @@ import { clock, length } from "./format.js";
 import { icon, mark } from "./icons.js";
 import { say } from "./say.js";
 import { may, person, whoAmI } from "./session.js";
+import { tickWithin } from "./ticker.js";
 
 const PLACES = [
   { name: "calls", word: "Calls now", shape: "calls", rights: ["read"] },
@@ -34,6 +35,15 @@ export const frame = {
     requestAnimationFrame(() => view.querySelector("h1")?.focus({ preventScroll: true }));
   },
 };
+
+/** Draw a view; a heading that is replaced passes its focus on, and times tick from the start. */
+export function draw(template, root) {
+  const focused = document.activeElement;
+  const wasHeading = focused?.matches("h1") && root.contains(focused);
+  render(template, root);
+  if (wasHeading && !focused.isConnected) root.querySelector("h1")?.focus({ preventScroll: true });
+  tickWithin(root);
+}
 
 /** Name the view in the window's title. */
 export function setTitle(words) {

@@ -8,6 +8,8 @@ function actorOf(data) {
   if (!actor) return "";
   const [kind, ...names] = actor.split(":");
   const name = names.join(", ");
+  const [keyName, ...person] = names;
+  if (kind === "key" && person.length) return `${person.join(":")} (key ${keyName})`;
   return { key: `key ${name}`, cli: `${name} at the command line`, bot: `bot ${name}` }[kind] ?? actor;
 }
 
@@ -23,7 +25,8 @@ const TELLINGS = {
     : ["disc", "rec", `Recording started${by(data)}.${because(data)}`]),
   "recording.paused": (data) => {
     const isFault = (data.holds ?? []).includes("fault");
-    const held = heldBy(data.holds, data.node);
+    const isOperators = data.source === "operator" && by(data) && (data.holds ?? []).join() === "operator";
+    const held = isOperators ? "" : heldBy(data.holds, data.node);
     return [isFault ? "warning" : "bars", isFault ? "fault" : "paused",
       `Recording paused${held ? `: held by ${held}` : ""}${by(data)}.${because(data)}`];
   },

@@ -1,8 +1,8 @@
 /** One call: its lanes and its events, growing while it talks; nothing is lost over a reconnect. */
-import { html, render, repeat, guard, nothing } from "../lit.js";
+import { html, repeat, guard, nothing } from "../lit.js";
 import { actionButtons, actionSentence, watchActions } from "../actions.js";
 import { getAll, getJson, Problem, segment, serverNow } from "../api.js";
-import { setTitle } from "../frame.js";
+import { draw, setTitle } from "../frame.js";
 import { clock, dayAndClock, length, moment, ms, spoken } from "../format.js";
 import { icon } from "../icons.js";
 import { lane, legend, marks, ruler } from "../lanes.js";
@@ -14,7 +14,6 @@ import { may } from "../session.js";
 import { storyOf, sums } from "../story.js";
 import { openStream } from "../stream.js";
 import { tellingOf } from "../telling.js";
-import { tickWithin } from "../ticker.js";
 import { heldBy, PARTIES, refusal, STATUSES, whyHeld } from "../words.js";
 
 /** Show it; returns how to leave it. */
@@ -33,8 +32,7 @@ export function showCall(root, name) {
 
   function show() {
     if (abort.signal.aborted) return;
-    render(page(it), root);
-    tickWithin(root);
+    draw(page(it), root);
   }
 
   function take(event) {

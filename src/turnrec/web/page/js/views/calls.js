@@ -2,7 +2,7 @@
 import { html, render, repeat, guard, nothing } from "../lit.js";
 import { actionButtons, actionSentence, hasSentence, watchActions } from "../actions.js";
 import { onConnection, connection } from "../connection.js";
-import { setTitle } from "../frame.js";
+import { draw, setTitle } from "../frame.js";
 import { clock, moment } from "../format.js";
 import { callsKnown, liveCall, liveCalls, versionOf, watchCalls } from "../live.js";
 import { empty, loading, notice, stateBadge, ticking } from "../parts.js";
@@ -10,7 +10,6 @@ import { icon } from "../icons.js";
 import { link } from "../router.js";
 import { say } from "../say.js";
 import { may } from "../session.js";
-import { tickWithin } from "../ticker.js";
 import { heldBy, PARTIES, shownState, STATES } from "../words.js";
 
 const TILES = ["recording", "paused", "fault", "inactive", "stopped"];
@@ -40,8 +39,7 @@ export function showCalls(root) {
     const shown = all.filter(isWanted);
     const row = document.activeElement?.closest("tr[data-call]");
     const place = row ? [...row.parentElement.children].indexOf(row) : -1;
-    render(page(all, shown, set), root);
-    tickWithin(root);
+    draw(page(all, shown, set), root);
     if (row && !row.isConnected) refocus(place);
   }
 

@@ -1,8 +1,7 @@
 /** One recording: its sound, its gaps, what was said, and the proof. Fetches; `sheet.js` lays it out. */
-import { render } from "../lit.js";
 import { ask, getAll, getJson, post, segment } from "../api.js";
 import { askFor } from "../dialog.js";
-import { setTitle } from "../frame.js";
+import { draw, setTitle } from "../frame.js";
 import { spoken } from "../format.js";
 import { gapAfter, gapBefore, layoutOf } from "../layout.js";
 import { Player } from "../player.js";
@@ -12,7 +11,6 @@ import { sheet } from "../sheet.js";
 import { gapName, zoomed } from "../stage.js";
 import { storyOf } from "../story.js";
 import { entryAt, followEntry, readTranscript } from "../transcript.js";
-import { tickWithin } from "../ticker.js";
 import { refusal } from "../words.js";
 
 /** Show it; returns how to leave it. */
@@ -30,8 +28,7 @@ export function showRecording(root, id) {
     if (abort.signal.aborted) return;
     drawn = performance.now();
     it.width = root.clientWidth || 1000;
-    render(sheet(it, does), root);
-    tickWithin(root);
+    draw(sheet(it, does), root);
     const inner = root.querySelector(".stage-inner");
     if (inner && it.player) drawPlayhead(inner);
     const current = it.player && it.entries ? entryAt(it.entries, it.player.at) : -1;
