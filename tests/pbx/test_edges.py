@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.pbx.callers import dialplan
+from tests.pbx.callers import CALL_S, dialplan
 from tests.pbx.process import turnrec
 from tests.pbx.rig import WAIT_S, Rig, rig, until, write_tones
 from tests.pbx.switching import TONE_PACKETS, Late, Sound, Switch, Switching, late_arrivals
@@ -60,7 +60,7 @@ MARK = "AGI(${MARK}/mark?%s&${WHO})"
 STANDSTILLS = dialplan(
     *("start", "open", MARK % "still", "ask", "open"),
     *("ask", "open", MARK % "quiet", "Wait(4)", MARK % "loud", "ask", "open"),
-    *("Gosub(turnrec-action,s,1(start,new))", MARK % "anew", "open"),
+    *("Gosub(turnrec-action,s,1(start,new))", MARK % "anew", "open", "ask", "open"),
 )
 
 
@@ -100,7 +100,7 @@ async def call(here: Rig, phone: Phone, bot: str) -> Talk:
     here.marks[f"test-{bot}"] = talk.on_mark
     media = MediaOptions(source=talk.source)
     one = await phone.dial(f"sip:test-{bot}@{here.sip}", media, timeout_s=WAIT_S)
-    await one.wait_ended(timeout_s=WAIT_S)
+    await one.wait_ended(timeout_s=CALL_S)
     talk.late = [*talk.source.late, *late_arrivals(list(one.ear.chunks))]
     return talk
 
@@ -175,7 +175,7 @@ class Judge:
             assert not [one for one in found if abs(one - place_us) <= lasts_us], (switch, found)
             self.absent += 1
             return
-        late_us = self.talk.lateness_us(stretch.begin_us, stretch.end_us)
+        late_us = self.talk.lateness_us(self._anchor_us(stretch), stretch.end_us)
         off_us = min((one - place_us for one in found), key=abs, default=None)
         may_be_us = stretch.uncertainty_us + late_us
         if off_us is None:
@@ -192,9 +192,12 @@ class Judge:
         """Whether the part that holds it had stood still before it."""
         if stretch.kind == "shortfall":
             return True
-        anchor = self.stretches[0] if self.talk.bot == "mute" else stretch
-        silences = self.talk.silences_us
-        return any(anchor.begin_us <= begin_us < switch.sent_us for begin_us, _ in silences)
+        anchor_us = self._anchor_us(stretch)
+        return any(anchor_us <= begin_us < switch.sent_us for begin_us, _ in self.talk.silences_us)
+
+    def _anchor_us(self, stretch: Stretch) -> int:
+        """Since when whatever goes wrong may have moved a stretch: since its part's begin."""
+        return self.stretches[0].begin_us if self.talk.bot == "mute" else stretch.begin_us
 
     def agrees(self, what: str) -> None:
         """To 20 ms, by the median of the switches that nothing delayed."""
@@ -270,7 +273,8 @@ def edges(manifest: Manifest, talk: Talk, sound: Sound) -> Iterable[Edges]:
         assert not sound.samples[gap.silent_from_sample : gap_ends].any()
         last = int(loud[np.searchsorted(loud, gap_ends) - 1]) + 1
         first = int(loud[np.searchsorted(loud, gap.silent_from_sample)])
-        late_us = talk.lateness_us(before.begin.us, after.end.us)
+        anchor = manifest.spans[0] if talk.bot == "mute" else before
+        late_us = talk.lateness_us(anchor.begin.us, after.end.us)
         ended_us, began_us = said_at(talk, sound, last, before), said_at(talk, sound, first, after)
         if ended_us is None or began_us is None:
             assert late_us, "a segment without a single switch"
