@@ -50,10 +50,13 @@ class Export:
 
 
 def is_export(path: Path) -> bool:
-    """Whether it is an exported copy, or the map of one; a recording's own file isn't."""
-    if path.name.endswith(MAP_SUFFIX):
-        return not _sound_of(path).with_suffix(".json").exists()
-    return map_path(path).exists() and not path.with_suffix(".json").exists()
+    """Whether it is an exported copy, or the map of one; a recording's own file isn't.
+
+    A redacted recording has a map too, which is checked with it.
+    """
+    sound = _sound_of(path)
+    is_own = sound.suffix == ".wav" and sound.with_suffix(".json").exists()
+    return not is_own and (path != sound or map_path(sound).exists())
 
 
 def load_export(path: Path, *recordings: Path | None) -> Export:

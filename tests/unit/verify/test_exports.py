@@ -176,6 +176,22 @@ def test_a_folder_is_verified_with_its_exports(house: House) -> None:
     assert (len(outcome.recordings), len(outcome.exports)) == (1, 2)
 
 
+def test_an_export_that_lies_beside_its_recording_is_told_from_it(house: House) -> None:
+    path = house.wav.with_suffix(".flac")
+    export(source_of(house), PauseBehavior.SILENCE, SoundFormat.FLAC, path)
+    outcome = house.verify(house.folder)
+    assert (len(outcome.recordings), len(outcome.exports)) == (1, 1)
+    assert report_of(house, path).status is Status.PROVEN
+    assert report_of(house, map_path(path)).status is Status.PROVEN
+
+    def one(samples: Samples) -> None:
+        samples[5000] += 1
+
+    change(path, one)
+    assert house.verify(house.wav).status is Status.PROVEN
+    assert "export-hash" in found(house, path)
+
+
 # ---------------------------------------------------------------- the sound
 
 
