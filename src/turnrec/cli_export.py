@@ -6,11 +6,12 @@ server makes the copy, and this checks that it came as it was sent.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,13 +19,21 @@ from turnrec.cli_base import CommandGroup, JsonOption, asks, url_of
 from turnrec.cli_show import busy, progress, say, say_json
 from turnrec.core.errors import NotAllowedError, UnknownRecordingError
 from turnrec.core.policy import PauseBehavior
-from turnrec.recordings.export import Source, export, map_path, source_beside, source_from
-from turnrec.recordings.join import RECORDING_ID
-from turnrec.recordings.sound import FORMAT_BY_SUFFIX, SoundFormat, SoundUnreadableError
 from turnrec.web.client import Client, ControlClient, ServerRefusedError
+
+if TYPE_CHECKING:
+    from turnrec.recordings.export import Source
 
 GROUP = CommandGroup("Recordings")
 _STEREO: Final = ".stereo"
+
+
+class CopyFormat(enum.StrEnum):
+    """What a copy is written as; `SoundFormat`'s words, without what is needed to write it."""
+
+    WAV = "wav"
+    FLAC = "flac"
+    OPUS = "opus"
 
 
 @GROUP.command(
@@ -49,7 +58,7 @@ def export_command(
         typer.Option(help="What pauses are in the copy. [default: as in the recording]"),
     ] = None,
     form: Annotated[
-        SoundFormat | None,
+        CopyFormat | None,
         typer.Option("--format", help="[default: by the name in --out, or wav]"),
     ] = None,
     out: Annotated[
@@ -71,7 +80,10 @@ def export_command(
     Beside the copy lies COPY.map.json, which says where each instant of the call is in it; not
     beside one that another machine has sent (--url).
     """
-    form = form or _format_of(out) or SoundFormat.WAV
+    from turnrec.recordings.export import export
+    from turnrec.recordings.sound import SoundFormat
+
+    form = form or _format_of(out) or CopyFormat.WAV
     if not isinstance(client, ControlClient):
         _fetch(client, recording, behavior, form, out, stereo=stereo, as_json=as_json)
         return
@@ -79,7 +91,7 @@ def export_command(
     chosen = behavior or source.layout.behavior
     target = _target(out, f"{source.recording_id}{_STEREO * stereo}.{chosen}.{form}")
     with busy(f"copying {source.path.name}"):
-        done = export(source, chosen, form, target)
+        done = export(source, chosen, SoundFormat(form), target)
     rate_hz = done.layout.rate_hz
     if as_json:
         facts = {
@@ -101,12 +113,14 @@ def _fetch(
     client: Client,
     recording: str,
     behavior: PauseBehavior | None,
-    form: SoundFormat,
+    form: CopyFormat,
     out: Path | None,
     *,
     stereo: bool,
     as_json: bool,
 ) -> None:
+    from turnrec.recordings.join import RECORDING_ID
+
     if RECORDING_ID.fullmatch(recording) is None:
         raise UnknownRecordingError(recording[:64])
     named = f".{behavior}" if behavior else ""
@@ -151,7 +165,9 @@ def _target(out: Path | None, name: str) -> Path:
     return target
 
 
-def _format_of(out: Path | None) -> SoundFormat | None:
+def _format_of(out: Path | None) -> CopyFormat | None:
+    from turnrec.recordings.sound import FORMAT_BY_SUFFIX
+
     if out is None or not out.suffix or out.is_dir():
         return None
     form = FORMAT_BY_SUFFIX.get(out.suffix.lower())
@@ -160,11 +176,15 @@ def _format_of(out: Path | None) -> SoundFormat | None:
             f"{out.suffix!r} is no format: end it with .wav, .flac or .opus, or give --format",
             param_hint="--out",
         )
-    return form
+    return CopyFormat(form)
 
 
 def _source(named: str, *, stereo: bool, ask: Callable[[str], Any]) -> Source:
     """What is to be copied, and what is known of it: by the map beside a file, or by the ledger."""
+    from turnrec.recordings.export import map_path, source_beside, source_from
+    from turnrec.recordings.join import RECORDING_ID
+    from turnrec.recordings.sound import FORMAT_BY_SUFFIX, SoundUnreadableError
+
     path = Path(named)
     if path.is_file() and map_path(path).exists():
         return source_beside(path)

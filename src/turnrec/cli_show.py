@@ -119,15 +119,17 @@ def table(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Table:
     """A table for a terminal of this width."""
     shown = [one for one in columns if one.from_width <= width]
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for column in shown:
+    cells = [[column.cell(row) for column in shown] for row in rows]
+    for place, column in enumerate(shown):
+        longest = max((line[place].cell_len for line in cells), default=0)
         made.add_column(
             column.title,
-            no_wrap=column.is_whole,
-            overflow="ignore" if column.is_whole else "fold",
+            overflow="fold",
+            min_width=longest if column.is_whole else None,
             justify="right" if column.is_number else "left",
         )
-    for row in rows:
-        made.add_row(*(column.cell(row) for column in shown))
+    for line in cells:
+        made.add_row(*line)
     return made
 
 

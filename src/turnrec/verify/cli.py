@@ -11,17 +11,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from turnrec.cli_base import epilog
+from turnrec.cli_show import progress
 from turnrec.config import ConfigError
-from turnrec.ledger.keys import KeyFileError, PublicKey, make_key
-from turnrec.proof import default_checkpoints_file
 from turnrec.settings import Settings
 from turnrec.verify.findings import Report, Status, Weight
-from turnrec.verify.run import Evidence, NothingToVerifyError, Outcome, is_ledger, verify
 
+if TYPE_CHECKING:
+    from turnrec.verify.run import Evidence, Outcome
+
+_TITLE: Final = "Proof"
 _USAGE: Final = 2
 _VERDICTS: Final = {
     Status.PROVEN: "PROVEN",
@@ -34,7 +37,14 @@ _SIGNS: Final = {Weight.WRONG: "✗", Weight.UNPROVEN: "?"}
 def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
     """Add the two to turnrec's command line. `load` reads the settings."""
 
-    @app.command("verify")
+    @app.command(
+        "verify",
+        rich_help_panel=_TITLE,
+        epilog=epilog(
+            "turnrec verify /var/lib/turnrec/recordings --public-key turnrec.pub",
+            "turnrec verify 01JD4Z....wav --ledger ledger.db --json",
+        ),
+    )
     def verify_command(
         path: Annotated[
             str,
@@ -76,33 +86,46 @@ def register(app: typer.Typer, load: Callable[[Path | None], Settings]) -> None:
         It needs no server and changes nothing. Status 0: proven. 1: something is wrong. 3: it
         can't be checked, or not to the end.
         """
+        # What only these commands need is imported in them: it takes a second.
+        from turnrec.ledger.keys import KeyFileError, PublicKey
+        from turnrec.verify.run import Evidence, NothingToVerifyError, verify
+
         try:
             key = None if public_key is None else PublicKey.read(public_key)
             given = Evidence(ledger, checkpoints, key, parts, recordings)
             evidence = _evidence(path, given, config, load)
-            outcome = verify(path, evidence)
+            with progress(f"checking {path}") as tell:
+                outcome = verify(path, evidence, tell)
         except (KeyFileError, NothingToVerifyError) as error:
             print(f"turnrec: {error}", file=sys.stderr)
             raise typer.Exit(_USAGE) from None
         print(as_document(outcome) if as_json else as_page(outcome))
         raise typer.Exit(int(outcome.status))
 
-    keys = typer.Typer(help="The key that signs the ledger's checkpoints.", no_args_is_help=True)
-    app.add_typer(keys, name="key")
+    keys = typer.Typer(
+        help="The key that signs the ledger's checkpoints.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    app.add_typer(keys, name="key", rich_help_panel=_TITLE)
 
-    @keys.command("new")
+    @keys.command("new", epilog=epilog("turnrec key new /etc/turnrec/signing.key"))
     def new_key(
         path: Annotated[Path, typer.Argument(help="Where the private key goes.")],
     ) -> None:
         """Make a key pair: PATH, for turnrec alone, and PATH.pub, for whoever is to check."""
+        from turnrec.ledger.keys import make_key
+
         public, key = make_key(path)
         print(f"key {key.id}")
         print(f"private: {path} (for [ledger] signing_key_file; nobody else may read it)")
         print(f"public:  {public} (give it to whoever is to check)")
 
-    @keys.command("show")
+    @keys.command("show", epilog=epilog("turnrec key show turnrec.pub"))
     def show_key(path: Annotated[Path, typer.Argument(help="A public key's file.")]) -> None:
         """Say which key this is, as checkpoints name it."""
+        from turnrec.ledger.keys import PublicKey
+
         print(f"key {PublicKey.read(path).id}")
 
 
@@ -110,6 +133,9 @@ def _evidence(
     path: str, given: Evidence, config: Path | None, load: Callable[[Path | None], Settings]
 ) -> Evidence:
     """What was given; the rest from the settings, where there are any."""
+    from turnrec.proof import default_checkpoints_file
+    from turnrec.verify.run import is_ledger
+
     if given.ledger is not None or is_ledger(path):
         return given
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -61,8 +62,12 @@ class Outcome:
         return Status.of(self.reports)
 
 
-def verify(given: str, evidence: Evidence) -> Outcome:
+def verify(
+    given: str, evidence: Evidence, tell: Callable[[int, int | None], None] = lambda *_: None
+) -> Outcome:
     """Check a recording, an export, a folder of them, or a ledger. It blocks, changes nothing.
+
+    `tell` is told after each recording and export how many of how many are done.
 
     Raises:
         NothingToVerifyError: there is nothing at that place that could be checked.
@@ -90,8 +95,14 @@ def verify(given: str, evidence: Evidence) -> Outcome:
     checked: CheckedLedger | None = None
     if evidence.ledger is not None:
         outcome.ledger, checked = _check(evidence.ledger, heads, evidence, near=path)
-    outcome.recordings = [_check_one(one, checked, evidence) for one in loaded]
-    outcome.exports = [_check_export(one, checked) for one in exports]
+    count = len(loaded) + len(exports)
+    tell(0, count)
+    for one in loaded:
+        outcome.recordings.append(_check_one(one, checked, evidence))
+        tell(len(outcome.recordings), count)
+    for export in exports:
+        outcome.exports.append(_check_export(export, checked))
+        tell(len(loaded) + len(outcome.exports), count)
     if checked is not None:
         checked.ledger.close()
     return outcome
