@@ -51,6 +51,23 @@ def _event_of(error: TurnrecError) -> Event:
     return Event.UNANSWERED
 
 
+def _is_kept(job: Job) -> bool:
+    """Whether what was asked counts although nothing of it could be sent.
+
+    A dialplan that gets no OK stops the monitor by itself. A bot that asked over HTTP can't: its
+    pause is kept, for the turns to come that rely on it, and comes true when Asterisk is reached.
+    One that is kept already changes nothing, however often it is asked again.
+    """
+    if job.path is not None and job.path.is_dialplan:
+        return True
+    command = job.command
+    is_pause = command is not None and (command.action, command.source) == (
+        Action.PAUSE,
+        Source.TURN,
+    )
+    return is_pause and not job.call.recorder.holds >= {Source.TURN, Source.FAULT}
+
+
 class Execution:
     """Carries out commands on calls and keeps the ledger of it."""
 
@@ -137,8 +154,7 @@ class Execution:
         try:
             await self._do(job, decision)
         except AsteriskUnreachableError as error:
-            untouched = job.effects_done == 0
-            if untouched and not (job.path is not None and job.path.is_dialplan):
+            if job.effects_done == 0 and not _is_kept(job):
                 self._notes.note(job, EntryKind.ACTION_FAILED, result=error.id)
                 raise
             await self.fail(job, error, decision.after)

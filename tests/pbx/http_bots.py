@@ -105,7 +105,8 @@ class Talk:
     refused: list[str] = field(default_factory=list)
     """The ids of the errors, in order."""
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
-    """`asks:2` holds the bot before its second request, counted from 1; `says:2` its 2nd turn."""
+    """`asks:2` holds the bot before its second request, counted from 1; `says:2` its 2nd turn,
+    `refused:2` after it was told for the second time that it may not speak."""
     waiting_at: str = ""
 
     @property
@@ -181,7 +182,9 @@ class Bots:
     async def may_not(self, call: str, node: str, error: NotConfirmedError) -> None:
         """See `Observer`."""
         del node
-        self.talks[call].refused.append(getattr(error, "problem_id", error.id))
+        talk = self.talks[call]
+        talk.refused.append(getattr(error, "problem_id", error.id))
+        await talk.at(f"refused:{len(talk.refused)}")
 
     async def ask_for(self, extension: str, node: str) -> None:
         """Ask in the bot's place, while its dialplan waits (Asterisk 16)."""

@@ -159,6 +159,12 @@ def has_asked_after(turn: int, talk: Talk) -> bool:
     return len(talk.asked) > turn
 
 
+def is_ended(here: Rig, talk: Talk) -> bool:
+    """Whether nothing of ours may still run on its channel."""
+    call = here.service.calls.search(talk.call)
+    return call is not None and call.monitor is None and not call.suspects
+
+
 def has_asked_in_vain(talk: Talk) -> bool:
     return len(talk.refused) > 1
 
@@ -185,16 +191,25 @@ async def test_with_ami_down_a_turn_is_refused_and_its_bot_stays_silent_until_it
             calls = [asyncio.create_task(call(here, phone, one)) for one in talks]
             await all_until(talks, is_waiting, "every bot waits")
             before = await monitored_files(here)
-            spoken = {one.extension: len(one.voice.prompts) for one in talks}
+            spoken = [len(one.voice.prompts) for one in talks]
+            recording[0].hold_at("refused:2")
             await relay.cut()
             await until(lambda: not here.service.ami.ready, "AMI is lost")
             for talk in talks:
                 talk.let_on()
             await all_until(talks, has_asked_in_vain, "every bot has asked in vain")
             assert [set(one.refused) for one in talks] == [{"asterisk-unreachable"}] * len(talks)
-            assert {one.extension: len(one.voice.prompts) for one in talks} == spoken
+            assert [len(one.voice.prompts) for one in talks] == spoken
             assert await monitored_files(here) == before, "what runs is what ran before"
+            for talk in talks:
+                # A pause that can't be sent is wanted all the same.
+                call_of = here.service.calls.search(talk.call)
+                assert call_of is not None
+                assert call_of.recorder.is_paused
             relay.mend()
+            await all_until(recording[:1], partial(is_ended, here), "it is paused without a turn")
+            assert recording[0].waiting_at == "refused:2"
+            recording[0].let_on()
             await asyncio.gather(*calls)
             await recorded_without_a_leak(here, talks, await here.recordings(len(talks)))
 
