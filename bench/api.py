@@ -93,7 +93,9 @@ class _Watching:
         )
         port = int(base.control.get("/v1/status")["api_port"])
         self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
         )
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.api_watchers"],
@@ -177,7 +179,8 @@ async def _measure(
     for number in range(2 * given.rounds):
         arm = (_WITHOUT, _WITH, _WITH, _WITHOUT)[number % 4]
         stretches.append(await _stretch(base, watching, load, arm, given.stretch))
-        _say(f"{number + 1} of {2 * given.rounds}: {arm}")
+        used = {name: f"{100 * share:.0f} %" for name, share in stretches[-1].cpu_shares.items()}
+        _say(f"{number + 1} of {2 * given.rounds}: {arm}, {used}")
     await asyncio.sleep(1.0)  # for the turns that began in the last stretch
     load.stop()
     resident = resident_mb(base.turnrec_pid)
