@@ -127,6 +127,8 @@ class FakeChannel:
         self.wire: list[str] = []
         """In order of arrival: `> command` of turnrec's, `< reply` of Asterisk's."""
         self.waited_ms = 0.0
+        self.tones = ""
+        """What PlayTones plays now."""
         self.settles = True
         """Whether the dialplan fails closed as turnrec.conf does."""
         self._reactions: list[_Planted] = []
@@ -254,6 +256,8 @@ class FakeChannel:
                 self._start_monitor(*arguments.split(","))
             case "stopmixmonitor":
                 self._stop_monitor(arguments)
+            case "playtones" | "stopplaytones":
+                self.tones = arguments
             case "wait":
                 self.waited_ms += float(arguments) * 1000
             case "mset":

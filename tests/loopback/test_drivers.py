@@ -477,7 +477,9 @@ async def test_a_mute_keeps_the_monitor_and_hears_nothing(tmp_path: Path) -> Non
         assert len(b.caller.monitors) == 1
 
 
-async def test_an_unmute_comes_after_a_ping_and_the_guard(tmp_path: Path) -> None:
+async def test_an_unmute_comes_after_a_ping_and_a_guard_in_which_silence_is_played(
+    tmp_path: Path,
+) -> None:
     async with bench(tmp_path) as b, manager(b) as (peer, client):
 
         async def work(session: AgiSession) -> None:
@@ -488,6 +490,12 @@ async def test_an_unmute_comes_after_a_ping_and_the_guard(tmp_path: Path) -> Non
             unmute = asyncio.create_task(driver.begin(PART, ended.monitor, 80))
             await peer.received("MixMonitorMute", 2)
             assert b.caller.waited_ms == waited + 80
+            assert b.caller.wire[-6::2] == [
+                "> EXEC PlayTones 0/1000",
+                "> EXEC Wait 0.080",
+                "> EXEC StopPlayTones ",
+            ]
+            assert b.caller.tones == ""
             await unmute
 
         await b.in_session(work)

@@ -24,6 +24,10 @@ ID_VARIABLE = "TURNREC_MIXMON_ID"
 
 _MONITOR_ID = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _VARIABLE = re.compile(r"(__)?TURNREC_[A-Z_]{1,40}")
+_SILENCE = "0/1000"
+"""A tone of 0 Hz: PlayTones sends it as frames of zeros, from now on."""
+_PUSHED_OUT_MS = 40
+"""Two of MixMonitor's steps."""
 _VALUE = re.compile(r"[A-Za-z0-9_.:()/-]{0,200}")
 
 
@@ -66,6 +70,12 @@ class Channel(Protocol):
 
     async def pass_time(self, duration_ms: int) -> None:
         """Let time pass for the channel's audio, not merely for us."""
+
+    async def push_out(self, duration_ms: int) -> None:
+        """Let time pass, and have what waits in the channel's monitors read, as far as that can be.
+
+        MixMonitor reads in steps of 20 ms; what a prompt leaves over waits for the next one.
+        """
 
 
 def check_monitor_id(monitor_id: str) -> str:
@@ -154,6 +164,14 @@ class AgiChannel:
         if duration_ms > 0:
             await self._session.execute("Wait", f"{duration_ms / 1000:.3f}")
 
+    async def push_out(self, duration_ms: int) -> None:
+        """Play silence meanwhile: what is left over is then read along with it."""
+        await self._session.execute("PlayTones", _SILENCE)
+        try:
+            await self.pass_time(max(duration_ms, _PUSHED_OUT_MS))
+        finally:
+            await self._session.execute("StopPlayTones")
+
     async def _expand(self, expression: str) -> str:
         try:
             return await self._session.expand(expression)
@@ -221,6 +239,10 @@ class AmiChannel:
         if duration_ms > 0:
             await self._client_action("Ping")
             await asyncio.sleep(duration_ms / 1000)
+
+    async def push_out(self, duration_ms: int) -> None:
+        """Let time pass: AMI can't play anything on a channel that is in somebody's hands."""
+        await self.pass_time(duration_ms)
 
     async def mute(self, monitor_id: str | None, *, muted: bool) -> None:
         """Mute or unmute both directions; without an ID, the channel's first MixMonitor.

@@ -201,7 +201,8 @@ class MuteDriver:
         """Start the recording's monitor, or unmute it.
 
         An unmute uncovers what is still queued of the paused turn. So a ping is awaited first (a
-        frozen Asterisk must have thawed), then the guard passes, then comes the unmute.
+        frozen Asterisk must have thawed), then the guard passes, with silence that pushes out what
+        the last prompt has left over, then comes the unmute.
 
         Raises:
             SegmentNotStartedError: as `SegmentDriver.begin`.
@@ -211,7 +212,7 @@ class MuteDriver:
             return await self._segments.begin(part, None, guard_ms, sides=sides)
         await self._segments.look(running)
         await self._ami.pass_time(1)
-        await self._channel.pass_time(guard_ms)
+        await self._channel.push_out(guard_ms)
         asked_us = self._clock()
         await self._set(running, muted=False)
         return Begun(running, asked_us, self._clock())
