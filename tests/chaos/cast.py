@@ -103,8 +103,9 @@ exten => _wide-chaos-.,1,Answer()
  same => n,Dial(PJSIP/wide/sip:${{EXTEN:5}}@${{CHANNEL(pjsip,local_addr)}},10)
  same => n,Hangup()
 ; Many of these at once, each over after 100 ms.
-exten => _short-chaos-.,1,Answer()
- same => n,Set(__WHO=${{EXTEN}})
+exten => _short-chaos-.,1,Set(__WHO=${{EXTEN}})
+ same => n,AGI(${{MARK}}/mark?starting:${{UNIQUEID}}:0:::&${{WHO}})
+ same => n,Answer()
  same => n,Gosub(turnrec-start,s,1(segment))
  same => n,AGI(${{MARK}}/mark?start:${{UNIQUEID}}:0:{SAY}&${{WHO}})
  same => n,Gosub(turnrec-turn,s,1(ask))
@@ -312,7 +313,8 @@ class Player:
         number, status, error, state = (*told, "", "", "", "")[:4]
         if name in ("webopen", "webask"):
             name = name.removeprefix("web")
-            status, state = "OK", await self._ask_until_confirmed(name, uniqueid, int(number))
+            state = await self._ask_until_confirmed(name, uniqueid, int(number))
+            status = "OK" if state else "GAVE-UP"
         if name == "opening" or name == "end":
             self.voice.say(500)
         elif name in ("ask", "agent"):
