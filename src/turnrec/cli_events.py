@@ -81,9 +81,8 @@ class Board:
         count = f"{len(rows)} live call{'s' * (len(rows) != 1)}"
         head = Text(f"{count}    Ctrl-C ends this", style="dim")
         if self.lost_at is not None:
-            gone_s = (datetime.now(UTC) - self.lost_at).total_seconds()
             head = Text(
-                f"NOT CONNECTED for {length(float(int(gone_s)))}: what stands here is old",
+                f"NOT CONNECTED for {_ago(self.lost_at)}: what stands here is old",
                 style="bold white on red",
             )
         return Group(head, Text(), table(rows, _COLUMNS, console().width))
@@ -94,6 +93,10 @@ def _since(call: Mapping[str, Any]) -> str:
         since = datetime.fromisoformat(call["since"])
     except (TypeError, ValueError):
         return "-"
+    return _ago(since)
+
+
+def _ago(since: datetime) -> str:
     seconds = int(max(0.0, (datetime.now(UTC) - since).total_seconds()))
     return f"{seconds} s" if seconds < 60 else length(seconds)
 
