@@ -26,7 +26,8 @@ class AmiSettings:
     ping_interval_ms, ping_timeout_ms
         A ping goes out after each interval; unanswered for its time, the connection is dropped.
     reconnect_min_ms, reconnect_max_ms
-        The back-off between attempts: doubled each time, with jitter.
+        The back-off between attempts: doubled each time, with jitter. After however long an
+        outage, turnrec is whole again within 5 s of its end.
     login_retry_ms
         The wait after a refused login, in place of the back-off.
     event_classes
@@ -48,7 +49,7 @@ class AmiSettings:
     ping_interval_ms: int = 5_000
     ping_timeout_ms: int = 2_000
     reconnect_min_ms: int = 250
-    reconnect_max_ms: int = 10_000
+    reconnect_max_ms: int = 4_000
     login_retry_ms: int = 60_000
     event_classes: tuple[str, ...] = ("system", "call", "agent", "user")
     max_message_bytes: int = 4 * 1024 * 1024

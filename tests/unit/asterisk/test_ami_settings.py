@@ -45,6 +45,12 @@ def test_delay_doubles_up_to_its_maximum_with_jitter(failures: int, ceiling_ms: 
     assert ceiling_ms / 2 <= min(delays) < max(delays) <= ceiling_ms
 
 
+def test_after_an_outage_of_a_day_the_next_attempt_comes_within_4_seconds() -> None:
+    rng = random.Random(1)
+    settings = AmiSettings(username="u", secret="s")
+    assert max(retry_delay_ms(settings, LOST, 30_000, rng) for _ in range(200)) <= 4_000
+
+
 def test_refused_login_waits_half_a_minute_at_least_from_the_first_time_on() -> None:
     rng = random.Random(1)
     refused = AmiLoginError("refused")
