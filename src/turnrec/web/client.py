@@ -49,7 +49,7 @@ class ServerRefusedError(TurnrecError):
 
 
 class BadAddressError(TurnrecError):
-    """What was given can't be the address of a turnrec, or no key goes with it."""
+    """What was given can't be the address of a turnrec, or its key."""
 
     id = "bad-address"
 
@@ -250,27 +250,24 @@ class RemoteClient(Client):
     """Asks a turnrec by HTTP, with an API key."""
 
     def __init__(self, url: str, key: str | None, *, timeout_s: float = _TIMEOUT_S) -> None:
-        """Make it.
+        """Make it. Without a key it is asked whether it is ready, and refuses all else.
 
         Raises:
-            BadAddressError: `url` is no address, or there is no key.
+            BadAddressError: `url` is no address, or the key can't be one.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadAddressError("give the whole address, as in https://host:8077")
         if "@" in parts.netloc:
             raise BadAddressError("a name or password in the address is seen by others: give a key")
-        if key is None:
-            raise BadAddressError(
-                f"{parts.netloc} wants an API key: give it in TURNREC_API_KEY or by --key-file"
-                " (`turnrec api-key new` makes one)"
-            )
-        if _KEY.fullmatch(key) is None:
+        if key is not None and _KEY.fullmatch(key) is None:
             raise BadAddressError("the API key is one word of printable characters, as `trk_...`")
         self._url = url
         self._key = key
         self.timeout_s = timeout_s
-        self.is_in_clear = parts.scheme == "http" and not _is_loopback(parts.hostname)
+        self.is_in_clear = (
+            key is not None and parts.scheme == "http" and not _is_loopback(parts.hostname)
+        )
         """Whether the key can be read on its way."""
 
     @property
@@ -284,7 +281,8 @@ class RemoteClient(Client):
         return this_user()
 
     def _open(self) -> httpx.Client:
-        return httpx.Client(base_url=self._url, headers={"Authorization": f"Bearer {self._key}"})
+        headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        return httpx.Client(base_url=self._url, headers=headers)
 
     def _unreachable(self, error: Exception) -> ServerUnreachableError:
         return ServerUnreachableError(
@@ -320,7 +318,10 @@ def _why(error: Exception) -> str:
 def _refusal(answer: httpx.Response) -> ServerRefusedError:
     try:
         problem = answer.json()
-        return ServerRefusedError(str(problem["id"]), str(problem["detail"]))
+        sentence = str(problem["detail"])
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            sentence += "; here it is taken from TURNREC_API_KEY, or from --key-file"
+        return ServerRefusedError(str(problem["id"]), sentence)
     except (ValueError, KeyError, TypeError):
         return ServerRefusedError("http-error", f"the answer is HTTP {answer.status_code}")
 
