@@ -10,6 +10,7 @@ from turnrec.core.entry import JSON
 from turnrec.core.errors import RefusedError
 from turnrec.core.policy import Action
 from turnrec.core.recorder import Command, Source, decide
+from turnrec.ledger.entries import WrittenEntry
 from turnrec.ledger.views import CallRecord, RecordingRecord, RecordingStatus
 
 
@@ -129,3 +130,28 @@ def instant(at_us: int | None) -> str | None:
     if at_us is None:
         return None
     return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="milliseconds")
+
+
+def describe_entry(written: WrittenEntry) -> dict[str, JSON]:
+    """An entry of the ledger, with its place in the chain."""
+    entry = written.entry
+    return {
+        "seq": written.seq,
+        "kind": entry.kind.value,
+        "at_us": entry.at_us,
+        "call_id": entry.call_id,
+        "uniqueid": entry.uniqueid,
+        "recording_id": entry.recording_id,
+        "source": entry.source,
+        "actor": entry.actor,
+        "origin": entry.origin,
+        "action": entry.action,
+        "node": entry.node,
+        "turn": entry.turn,
+        "state": entry.state,
+        "holds": list(entry.holds),
+        "result": entry.result,
+        "detail": dict(entry.detail),
+        "prev_hash": written.prev_hash,
+        "hash": written.hash,
+    }

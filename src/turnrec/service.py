@@ -22,6 +22,7 @@ from turnrec.asterisk.spool import Spool
 from turnrec.calls import Calls
 from turnrec.clock import SteadyClock
 from turnrec.core.entry import JSON, Entry, EntryKind, Origin
+from turnrec.describe import describe_entry
 from turnrec.desk import CallDesk
 from turnrec.dialplan import Door
 from turnrec.flow import FlowFile
@@ -59,6 +60,7 @@ from turnrec.web.doors import ControlSocket, HttpServer
 from turnrec.web.events import event_routes
 from turnrec.web.gate import KeyAdmission, LocalAdmission
 from turnrec.web.keys import ApiKey, KeyRing
+from turnrec.web.ledger import ledger_routes
 from turnrec.web.recordings import recording_routes
 from turnrec.web.server import server_routes
 from turnrec.web.transcripts import transcript_routes
@@ -243,6 +245,7 @@ class Service:
                 transcript_routes(transcripts, exported),
                 recording_routes(self.recordings),
                 archive_routes(KeptArchive(keeper)),
+                ledger_routes(self),
             ),
             version=__version__,
         )
@@ -372,6 +375,12 @@ class Service:
             "live_calls": len(self.calls.live()),
             "room": self._room.lack() or "enough",
         }
+
+    async def read_ledger(self, after_seq: int, limit: int) -> list[dict[str, JSON]]:
+        """Entries after one, in order."""
+        await self.ledger.flush()
+        found = await self.ledger.entries(after_seq=after_seq, limit=limit)
+        return [describe_entry(one) for one in found]
 
     async def reload_flow(self) -> list[str]:
         """Read the flow file anew; return its mistakes. With any, the old flow stays in force."""

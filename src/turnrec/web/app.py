@@ -39,6 +39,7 @@ def create_app(routers: Iterable[APIRouter], version: str = "0") -> FastAPI:
 
     @app.get("/v1/openapi.json", tags=["server"], include_in_schema=False)
     async def contract(_access: AnyKey) -> JSONResponse:
+        """This API's contract: OpenAPI 3.1."""
         return JSONResponse(_with_security(app.openapi()))
 
     for router in (*routers, page_routes()):

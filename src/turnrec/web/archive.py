@@ -79,6 +79,7 @@ def archive_routes(archive: Archive) -> APIRouter:
     async def hold(
         access: Admin, recording_id: RecordingId, body: ChangeRequest, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Put a recording under a legal hold: nobody and nothing deletes it."""
         del repeat
         return await archive.hold_recording(access, recording_id, body.reason, body.actor)
 
@@ -86,6 +87,7 @@ def archive_routes(archive: Archive) -> APIRouter:
     async def release(
         access: Admin, recording_id: RecordingId, body: ChangeRequest, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Take a legal hold back."""
         del repeat
         return await archive.release_recording(access, recording_id, body.reason, body.actor)
 
@@ -93,6 +95,7 @@ def archive_routes(archive: Archive) -> APIRouter:
     async def delete(
         access: Admin, recording_id: RecordingId, body: ChangeRequest, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Delete a recording with everything beside it; a tombstone stays in the ledger."""
         del repeat
         return await archive.delete_recording(access, recording_id, body.reason, body.actor)
 
@@ -100,6 +103,7 @@ def archive_routes(archive: Archive) -> APIRouter:
     async def redact(
         access: Admin, recording_id: RecordingId, body: RedactRequest, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Cut a stretch out of a recording, into a new one."""
         del repeat
         return await archive.redact_recording(
             access,

@@ -181,6 +181,7 @@ def call_routes(backend: CallBackend) -> APIRouter:
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> dict[str, object]:
+        """Calls that are live, or with live=false all of them, the newest first."""
         items, following = await backend.list_calls(
             access, live=live, bot=bot, limit=limit, cursor=cursor
         )
@@ -188,17 +189,20 @@ def call_routes(backend: CallBackend) -> APIRouter:
 
     @router.post("", response_model=OutcomeModel, status_code=201)
     async def begin(access: BotKey, body: BeginBody, repeat: Repeat = None) -> Mapping[str, JSON]:
+        """Begin a call on a channel whose bot doesn't live in the dialplan."""
         del repeat
         return await backend.begin_call(access, body.uniqueid, body.bot, body.external_id)
 
     @router.get("/{call}", response_model=CallModel)
     async def show(access: Watcher, call: CallName) -> Mapping[str, JSON]:
+        """One call, live or past."""
         return await backend.show_call(access, call)
 
     @router.post("/{call}/turns", response_model=OutcomeModel)
     async def turn(
         access: BotKey, call: CallName, body: TurnBody, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Begin a turn: only after a 200 the bot may speak."""
         del repeat
         return await backend.turn(access, call, body.node, body.sequence)
 
@@ -206,6 +210,7 @@ def call_routes(backend: CallBackend) -> APIRouter:
     async def act(
         access: Actor, call: CallName, body: ActionBody, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Start, pause, resume or stop a call's recording, as an operator or as its bot."""
         del repeat
         as_bot = body.as_ == "bot"
         access.check(Right.BOT if as_bot else Right.CONTROL)
@@ -223,11 +228,13 @@ def call_routes(backend: CallBackend) -> APIRouter:
     async def announce(
         access: BotKey, call: CallName, body: AgentBody, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Announce an agent, before anybody rings."""
         del repeat
         return await backend.announce(access, call, body.policy)
 
     @router.delete("/{call}/agent", response_model=OutcomeModel)
     async def agent_gone(access: BotKey, call: CallName) -> Mapping[str, JSON]:
+        """The caller is back with the bot."""
         return await backend.agent_gone(access, call)
 
     return router

@@ -166,6 +166,7 @@ def recording_routes(backend: RecordingBackend) -> APIRouter:
 
     @router.get("/{recording_id}", response_model=RecordingDetail)
     async def show(access: Auditor, recording_id: RecordingId) -> Mapping[str, JSON]:
+        """One recording, with all that was found when it was closed."""
         return await backend.show_recording(access, recording_id)
 
     @router.head("/{recording_id}/audio", response_class=Response, responses=_AUDIO)
@@ -203,6 +204,7 @@ def recording_routes(backend: RecordingBackend) -> APIRouter:
 
     @router.get("/{recording_id}/manifest", response_class=Response, responses=_MANIFEST)
     async def manifest(access: Auditor, recording_id: RecordingId) -> Response:
+        """The manifest, byte by byte as it lies beside the file."""
         body = await backend.manifest(access, recording_id)
         saved_as = {"Content-Disposition": f'attachment; filename="{recording_id}.json"'}
         return Response(body, media_type="application/json", headers=PRIVATE | saved_as)

@@ -104,6 +104,7 @@ def server_routes(backend: ServerBackend) -> APIRouter:
 
     @router.get("/v1/me", response_model=Me)
     async def me(access: AnyKey) -> dict[str, object]:
+        """Whose key this is, and what it allows."""
         return {
             "name": access.name,
             "rights": sorted(access.rights),
@@ -112,6 +113,7 @@ def server_routes(backend: ServerBackend) -> APIRouter:
 
     @router.get("/v1/status", response_model=Status)
     async def status(_access: Reader) -> Mapping[str, JSON]:
+        """How the parts are."""
         return backend.status()
 
     @router.get("/metrics", response_class=PlainTextResponse)
@@ -121,6 +123,7 @@ def server_routes(backend: ServerBackend) -> APIRouter:
 
     @router.post("/v1/flow/reload", response_model=Mistakes)
     async def reload_flow(_access: Admin) -> dict[str, list[str]]:
+        """Read the flow file anew; with a mistake in it, the old flow stays in force."""
         return {"mistakes": await backend.reload_flow()}
 
     return router

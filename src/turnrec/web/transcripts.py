@@ -122,6 +122,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
     async def post(
         access: BotKey, call: CallName, body: UtterancesBody, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Post what was said: kept, cut to what was recorded, or dropped."""
         del repeat
         find(access, call)
         utterances = [one.to_utterance() for one in body.utterances]
@@ -130,6 +131,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
 
     @router.get("/calls/{call}/transcription", response_model=None)
     async def now(access: Watcher, call: CallName) -> Mapping[str, JSON]:
+        """What is being said now and not final yet."""
         return {
             "call": find(access, call).id,
             "partials": [
@@ -144,6 +146,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
         call: CallName,
         recogniser: Annotated[str | None, Query(max_length=64)] = None,
     ) -> StreamingResponse:
+        """Hear when transcription halts and resumes (server-sent events)."""
         found = find(access, call)
         notices = transcripts.recognisers.listen(found, recogniser)
         return StreamingResponse(
@@ -156,6 +159,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
     async def register(
         access: BotKey, call: CallName, body: RecogniserBody, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Register a recogniser; one that must acknowledge is waited for before a paused turn."""
         del repeat
         found = find(access, call)
         recogniser, notice = transcripts.recognisers.register(
@@ -167,6 +171,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
     async def unregister(
         access: BotKey, call: CallName, recogniser: Annotated[str, InPath(max_length=64)]
     ) -> Mapping[str, JSON]:
+        """Take a recogniser away: it is waited for no more."""
         transcripts.recognisers.unregister(find(access, call), recogniser)
         return {}
 
@@ -174,6 +179,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
     async def acknowledge(
         access: BotKey, call: CallName, body: AcknowledgementBody, repeat: Repeat = None
     ) -> Mapping[str, JSON]:
+        """Acknowledge a halt: this recogniser listens no more."""
         del repeat
         transcripts.recognisers.acknowledge(find(access, call), body.recogniser, body.halt)
         return {}
@@ -186,6 +192,7 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
         time: TranscriptTime = TranscriptTime.CALL,
         behavior: PauseBehavior | None = None,
     ) -> Response:
+        """The transcript of a recording or a call, in call time or file time."""
         text = await export(access, name, form, time, behavior)
         return Response(text, media_type=_MEDIA_TYPES[form], headers={"Cache-Control": "no-store"})
 

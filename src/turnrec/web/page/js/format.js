@@ -14,6 +14,7 @@ export function length(seconds, { tenths = false } = {}) {
 
 /** 83 -> "1 minute 23 seconds", for who hears it read. */
 export function spoken(seconds) {
+  if (seconds > 0 && seconds < 9.95) return `${(Math.round(seconds * 10) / 10).toString()} seconds`.replace(/^1 seconds/, "1 second");
   const whole = Math.max(0, Math.round(seconds));
   const parts = [[Math.floor(whole / 3600), "hour"], [Math.floor(whole / 60) % 60, "minute"], [whole % 60, "second"]];
   const said = parts.filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}${count === 1 ? "" : "s"}`);

@@ -25,9 +25,15 @@ export function layoutOf(recording) {
     return Math.min(span.from + (atMs - span.beginMs) / 1000, span.to);
   }
 
-  const gaps = spans.filter((one) => one.isGap).map((one, index) => ({ ...one, index, lasted: (one.endMs - one.beginMs) / 1000 }));
-  return { seconds, spans, gaps, placeOf, beginMs: spans[0]?.beginMs ?? null, endMs: spans.at(-1)?.endMs ?? null };
+  const between = spans.filter((one) => one.isGap).map((one) => ({ ...one, lasted: (one.endMs - one.beginMs) / 1000 }));
+  // What nobody held is no gap in anybody's eyes: the monitor's start, or the change to another party's segment.
+  const gaps = between.filter(isHeld);
+  const seams = between.filter((one) => !isHeld(one));
+  return { seconds, spans, gaps, seams, placeOf, beginMs: spans[0]?.beginMs ?? null, endMs: spans.at(-1)?.endMs ?? null };
 }
+
+/** Whether somebody had it not recorded, or cut it out. */
+export const isHeld = (gap) => gap.kind === "redacted" || gap.holds.length > 0;
 
 /** The gap that a second of the file lies in, if any. */
 export const gapAt = (layout, second) => layout.gaps.find((gap) => gap.from <= second && second < gap.to) ?? null;

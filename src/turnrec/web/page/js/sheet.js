@@ -24,7 +24,7 @@ export function sheet(it, does) {
 const back = () => html`<a class="back" href="#/recordings">${icon("back", 18)}<span>Recordings</span></a>`;
 
 function head({ recording, layout, busy }, does) {
-  const gaps = layout.gaps.length || recording.gaps?.length || 0;
+  const gaps = layout.spans.length ? layout.gaps.length : heldGaps(recording).length;
   return html`<div class="head"><div><h1 tabindex="-1">Recording of ${recording.bot}</h1>
       <p class="head-note">${statusBadge(recording.status)}
         ${recording.legal_hold ? html`<span class="badge hold">${icon("hold", 15)}<span>Legal hold</span></span>` : nothing}
@@ -56,7 +56,7 @@ function open({ recording }) {
   return html`<section class="card state-card ${isPaused ? "paused" : "rec"}"><span class="state-shape">${icon(isPaused ? "bars" : "disc", 30)}</span>
     <div><h2>${isPaused ? "Paused, and still open" : "Being recorded now"}</h2>
     <p>Its file, its waveform and its proof are made when the call’s recording is closed.
-      ${recording.gaps?.length ? `So far it has ${count(recording.gaps.length, "gap")}.` : ""}</p>
+      ${heldGaps(recording).length ? `So far it has ${count(heldGaps(recording).length, "gap")}.` : ""}</p>
     <a class="button primary" href=${link("calls", recording.call)}>${icon("calls", 18)}<span>Watch the call</span></a></div></section>${details(recording)}`;
 }
 
@@ -112,8 +112,11 @@ function sound(it, does) {
   </div>`;
 }
 
+/** The gaps that somebody held. */
+const heldGaps = (recording) => (recording.gaps ?? []).filter((gap) => gap.holds.length);
+
 function gapList({ layout, recording, player }, { seek }) {
-  const gaps = layout.gaps.length ? layout.gaps : (recording.gaps ?? []).map((gap, index) => ({
+  const gaps = layout.spans.length ? layout.gaps : heldGaps(recording).map((gap, index) => ({
     index, from: null, holds: gap.holds, node: gap.node, beginMs: ms(gap.began), lasted: (ms(gap.ended ?? gap.began) - ms(gap.began)) / 1000 }));
   if (!gaps.length) return nothing;
   const total = gaps.reduce((sum, gap) => sum + gap.lasted, 0);

@@ -12,7 +12,6 @@ const ZOOMS = [1, 2, 4, 8, 16];
 /** What a gap is called: its node, and who held. */
 export function gapName(gap) {
   if (gap.kind === "redacted") return "cut out afterwards";
-  if (!gap.holds.length && !gap.node) return "a new party joined";
   const who = gap.holds.filter((hold) => hold !== "turn");
   const node = gap.holds.includes("turn") || !gap.holds.length ? gap.node ?? "" : "";
   return [node, who.length ? heldBy(who) : ""].filter(Boolean).join(", held by ") || "paused";
@@ -20,11 +19,14 @@ export function gapName(gap) {
 
 export const gapKind = (gap) => (gap.holds.includes("fault") ? "fault" : "paused");
 
-/** No sound arrived there, though it was being recorded: the line was still. */
-function shortfalls(layout, place) {
-  return layout.spans.filter((span) => span.kind === "shortfall").map((span) => svg`
-    <svg x=${`${place(span.from) * 100}%`} width=${`${(place(span.to) - place(span.from)) * 100}%`} height="112" class="shortfall">
-      <title>No sound arrived here</title><rect width="100%" height="112"/></svg>`);
+/** Without sound, and nobody held it: the line was still, or one segment gave way to the next. */
+function stills(layout, place) {
+  const titled = [
+    ...layout.spans.filter((span) => span.kind === "shortfall").map((span) => ({ ...span, title: "No sound arrived here" })),
+    ...layout.seams.map((seam) => ({ ...seam, title: "Between two segments" })),
+  ];
+  return titled.map((one) => svg`<svg x=${`${place(one.from) * 100}%`} width=${`${(place(one.to) - place(one.from)) * 100}%`} height="112" class="still">
+    <title>${one.title}</title><rect width="100%" height="112"/></svg>`);
 }
 
 /**
@@ -51,7 +53,7 @@ export function stage(it, { seek }) {
 }
 
 function gapsOver(layout, place, zoom) {
-  return html`<svg class="gaps" width="100%" height="112" aria-hidden="true" focusable="false">${shortfalls(layout, place)}${layout.gaps.map((gap) => {
+  return html`<svg class="gaps" width="100%" height="112" aria-hidden="true" focusable="false">${stills(layout, place)}${layout.gaps.map((gap) => {
     const from = place(gap.from);
     const width = place(gap.to) - from;
     const title = `Not recorded: ${gapName(gap)}, ${spoken(gap.lasted)}`;

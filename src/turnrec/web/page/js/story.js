@@ -1,5 +1,6 @@
 /** Makes of a call's events what is drawn: stretches, turns, agents, and what stands out. It draws nothing. */
 import { ms } from "./format.js";
+import { PARTIES } from "./words.js";
 
 /** What a recorder's state is on the lane. */
 function kindOf(state, holds) {
@@ -51,7 +52,7 @@ export function storyOf(events, now = Date.now()) {
       turn = { node: data.node ?? "?", number: data.turn, from: at };
     }
     if (event.type === "agent.bridged") {
-      for (const name of partiesOf(data)) if (!agents.has(name)) agents.set(name, { label: name, from: at });
+      for (const name of partiesOf(data)) if (!agents.has(name)) agents.set(name, { label: `${wordFor(name, data)} ${name}`.trim(), from: at });
     }
     if (event.type === "agent.gone") for (const name of partiesOf(data, [...agents.keys()])) endAgent(name, at);
     if (data.state && event.type !== "recording.done") {
@@ -73,10 +74,15 @@ export function storyOf(events, now = Date.now()) {
 }
 
 /** The channels that an agent's event names. */
-function partiesOf(data, otherwise = ["agent"]) {
+function partiesOf(data, otherwise = [""]) {
   const named = (data.parties ?? data.company ?? []).map((one) => one.channel ?? one.uniqueid).filter(Boolean);
   if (named.length) return named;
   return data.channel ? [data.channel] : otherwise;
+}
+
+function wordFor(name, data) {
+  const party = (data.parties ?? []).find((one) => (one.channel ?? one.uniqueid) === name)?.party;
+  return PARTIES[party] ?? "Agent";
 }
 
 /** How long each kind lasted, in seconds. */

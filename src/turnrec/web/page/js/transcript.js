@@ -29,7 +29,7 @@ export function transcript(entries, current, onSeek) {
   if (entries === null) return html`<p class="help">There is no transcript of this recording.</p>`;
   if (!entries.length) return html`<p class="help">Nothing was said.</p>`;
   return guard([entries, current], () => html`<ol class="transcript">${entries.map((entry) => html`
-    <li class="entry ${entry.kind} ${entry.index === current ? "current" : ""}" data-index=${entry.index}>
+    <li class="entry ${isSeam(entry) ? "seam" : entry.kind} ${entry.index === current ? "current" : ""}" data-index=${entry.index}>
       <button type="button" aria-current=${entry.index === current ? "true" : nothing} @click=${() => onSeek(entry.from)}>
         ${entry.kind === "gap" ? gap(entry) : utterance(entry)}</button></li>`)}</ol>`);
 }
@@ -39,7 +39,11 @@ function utterance(entry) {
     <span class="text">${entry.text ?? ""}${entry.cut ? html`<span class="cut" title="Words fell into a pause and are not kept"> … (cut at a pause)</span>` : nothing}</span>`;
 }
 
+/** Nobody held it: one segment gave way to the next. */
+const isSeam = (entry) => entry.kind === "gap" && !entry.holds.length;
+
 function gap(entry) {
+  if (isSeam(entry)) return html`<span class="speaker">${icon("minus", 14)} Between two segments</span><span class="at">${length(entry.from)}</span>`;
   const seconds = (Date.parse(entry.ended) - Date.parse(entry.began)) / 1000;
   const who = heldBy(entry.holds, entry.node);
   return html`<span class="speaker">${icon("bars", 14)} Not recorded</span><span class="at">${length(entry.from)}</span>

@@ -97,7 +97,7 @@ function found(it) {
 }
 
 function row(one) {
-  const gaps = one.gaps?.length ?? 0;
+  const gaps = held(one).length;
   return html`<tr role="row" class="row">
     <td role="cell" class="who"><a class="row-link" href=${link("recordings", one.id)}>${moment(one.opened)}</a></td>
     <td role="cell" class="bot" data-label="Bot">${one.bot}</td>
@@ -110,6 +110,9 @@ function row(one) {
   </tr>`;
 }
 
+/** The gaps that somebody held; others are only where one segment gave way to the next. */
+const held = (one) => (one.gaps ?? []).filter((gap) => gap.holds.length);
+
 /** A small picture of the whole: what was recorded and what was not. */
 function strip(one) {
   const from = ms(one.opened);
@@ -117,10 +120,11 @@ function strip(one) {
   const span = Math.max(to - from, 1);
   const share = (at) => `${(Math.max(0, Math.min(1, (at - from) / span)) * 100).toFixed(3)}%`;
   const width = (gap) => `${(Math.max(0, ((gap.ended ? ms(gap.ended) : to) - ms(gap.began)) / span) * 100).toFixed(3)}%`;
-  const label = one.gaps?.length ? `${count(one.gaps.length, "gap")} in it` : "Recorded throughout";
+  const gaps = held(one);
+  const label = gaps.length ? `${count(gaps.length, "gap")} in it` : "Recorded throughout";
   return html`<svg class="strip" width="100%" height="14" role="img" aria-label=${label}>
     <rect class="swatch recorded" width="100%" height="14" rx="3"/>
-    ${(one.gaps ?? []).map((gap) => svg`<rect class="strip-gap" x=${share(ms(gap.began))} width=${width(gap)} height="14"/>
+    ${gaps.map((gap) => svg`<rect class="strip-gap" x=${share(ms(gap.began))} width=${width(gap)} height="14"/>
       <rect x=${share(ms(gap.began))} width=${width(gap)} height="14" fill=${gap.holds.includes("fault") ? "url(#hatch-fault)" : "url(#hatch-paused)"}/>`)}</svg>`;
 }
 
