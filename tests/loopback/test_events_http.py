@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ bots:
     nodes: *nodes
 """
 _NAMES = count(1)
+DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 
 
 @dataclass
@@ -380,6 +382,62 @@ async def test_a_comment_keeps_the_stream_alive(
             async for line in response.aiter_lines():
                 if line == ": alive":
                     break
+
+
+async def test_the_docs_listener_hears_each_event_once_and_comes_back(
+    tmp_path: Path, pbx: FakeAsterisk
+) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    (code,) = (
+        one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "def listen" in one
+    )
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    caller = pbx.channel()
+    heard: list[int] = []
+
+    def listen(port: int, key: str, count: int) -> None:
+        listener = scope["listen"](f"http://127.0.0.1:{port}", key, str(heard[-1] if heard else 0))
+        while len(heard) < count:
+            heard.append(json.loads(next(listener))["seq"])
+        listener.close()
+
+    for node, total in (("ask_otp", 4), ("confirm", 6)):
+        async with turnrec(tmp_path, pbx) as server:
+            if not heard:
+                await server.talk(caller)
+            assert await caller.gosub("turn", node) == "OK"
+            key = server.client.headers["authorization"].removeprefix("Bearer ")
+            async with asyncio.timeout(HANG_S):
+                await asyncio.to_thread(listen, server.service.api_port, key, total)
+            everything = [int(one.id) for one in await server.all_events()]
+    assert heard == everything
+
+
+async def test_transcription_s_halts_are_told_of_calls_that_somebody_transcribes(
+    server: Server,
+) -> None:
+    heard_one, other = server.pbx.channel(), server.pbx.channel("PJSIP/b-2", "1790000000.2")
+    await server.talk(heard_one, "greeting")
+    await server.talk(other, "greeting")
+    path = f"/v1/calls/{heard_one.uniqueid}/recognisers"
+    assert (await server.client.post(path, json={"name": "ears"})).status_code == 201
+    async with server.listening(params={"types": "transcription.*,alarm"}) as stream:
+        for caller in (other, heard_one):
+            assert await caller.gosub("turn", "ask_otp") == "OK"
+            assert await caller.gosub("turn", "confirm") == "OK"
+        halted, resumed = await stream.hear(2)
+        await heard_one.hang_up()
+        await other.hang_up()
+        (ended,) = await stream.hear(1)
+    told = [halted, resumed, ended]
+    assert [one.type for one in told] == [
+        "transcription.halted",
+        "transcription.resumed",
+        "transcription.halted",
+    ]
+    assert {one.data["data"]["uniqueid"] for one in told} == {heard_one.uniqueid}
+    assert [one.data["data"]["reason"] for one in told] == ["turn", "recording", "ended"]
 
 
 # ------------------------------------------------------------------ who hears what

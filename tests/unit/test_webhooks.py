@@ -10,13 +10,16 @@ import asyncio
 import base64
 import json
 import logging
+import re
 import ssl
 import stat
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -34,6 +37,7 @@ from turnrec.webhooks.courier import Recent
 from turnrec.webhooks.endpoint import Delivery, Endpoint, check_url, message_id, new_secret, signed
 from turnrec.webhooks.store import Later
 
+DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 OTHER = "01JCALL00000000000000000BB"
 SOON = Patience(retry_after_s=(0.001,) * 8, timeout_s=HANG_S)
 """Retries at once: for tests in which it matters how often, and not when."""
@@ -147,6 +151,24 @@ def test_the_signature_is_the_convention_s_own_example() -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     headers = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_what_the_docs_verify_with_is_right() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    (code,) = (one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "hmac" in one)
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    secret, body, now_s = new_secret(), b'{"type":"alarm"}', int(time.time())
+    headers = dict(signed(secret, "msg_1", now_s, body))
+    scope["verify"](secret, headers, body)
+    for wrong in (
+        (new_secret(), headers, body),
+        (secret, headers, body + b" "),
+        (secret, {**headers, "webhook-id": "msg_2"}, body),
+        (secret, dict(signed(secret, "msg_1", now_s - 301, body)), body),
+    ):
+        with pytest.raises(ValueError, match=r"not signed|too old"):
+            scope["verify"](*wrong)
 
 
 def test_a_secret_has_as_many_bits_as_the_convention_asks() -> None:

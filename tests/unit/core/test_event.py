@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from turnrec.core.entry import JSON, Entry, EntryKind, Origin
@@ -10,6 +14,7 @@ from turnrec.core.policy import Action
 from turnrec.core.recorder import Source, State
 
 T0_US = 1_700_000_000_000_000
+DOCS = Path(__file__).parents[3] / "docs" / "events.md"
 
 
 def entry(kind: EntryKind, state: State | None = None, **detail: JSON) -> Entry:
@@ -157,3 +162,15 @@ def test_every_type_comes_of_some_entry() -> None:
         for status in ("done", "failed")
     }
     assert told - {None} == set(EventType)
+
+
+def test_the_docs_name_every_type_and_show_an_example_of_each() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z.]+)` \|", text, re.MULTILINE) == list(EventType)
+    examples = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    assert [one["type"] for one in examples] == list(EventType)
+    common = {"type", "seq", "timestamp", "call", "recording", "bot", "data"}
+    assert all(set(one) == common for one in examples)
+    usual = project(7, entry(EntryKind.TURN_BEGUN), None)
+    assert usual is not None
+    assert all(set(usual.data) <= set(one["data"]) for one in examples)
