@@ -282,6 +282,8 @@ class Calls:
 
     def finish_later(self, finished: FinishedRecording, uniqueid: str) -> None:
         """Join and enter a recording whose process died before it could."""
+        if not finished.end_is_told:
+            self.notes.recording_found_ended(finished, uniqueid)
         self.execution.join_later(finished, uniqueid, Origin.SERVER)
 
     async def settle(self) -> None:

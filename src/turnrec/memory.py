@@ -132,6 +132,8 @@ class LedgerMemory:
             bot = self._bot(record.bot or "")
             recording = self._recording(record.recording_id, history, record.opened_us)
             finished = recording.finish(record.call_id or "", bot, history[-1].at_us)
+            is_told = any(entry.kind is EntryKind.RECORDING_STOPPED for entry in history)
+            finished = replace(finished, end_is_told=is_told)
             found.append((finished, history[0].uniqueid or ""))
         return found
 

@@ -136,6 +136,20 @@ class Notes:
             )
         )
 
+    def recording_found_ended(self, finished: FinishedRecording, uniqueid: str) -> None:
+        """Enter the end of a recording whose process died before it could."""
+        self._journal.append(
+            Entry(
+                kind=EntryKind.RECORDING_STOPPED,
+                at_us=self._clock(),
+                call_id=finished.call_id or None,
+                uniqueid=uniqueid,
+                recording_id=finished.id,
+                origin=Origin.SERVER,
+                detail={"recovered": True},
+            )
+        )
+
     def alarm(
         self,
         call: Call | None,

@@ -247,5 +247,35 @@ async def test_a_recording_that_ended_and_was_never_entered_is_joined_by_the_nex
         memory = LedgerMemory(lost, OneFlow(Flow(BOTS)), tmp_path)
         ((finished, uniqueid),) = await memory.unfinished()
         await lost.close()
+    assert finished.end_is_told
     assert uniqueid == caller.uniqueid
     assert [segment.part for segment in finished.segments] == [f"{finished.id}-001.wav"]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_the_end_of_a_recording_is_entered_once_also_where_its_process_died(
+    tmp_path: Path, pbx: FakeAsterisk, is_lost: bool
+) -> None:
+    stopped = EntryKind.RECORDING_STOPPED
+    late = (EntryKind.RECORDING_CLOSED, *((stopped,) if is_lost else ()))
+    caller = await before(tmp_path, pbx, "greeting", bot="restartable")
+    async with generation(tmp_path, pbx) as second:
+        assert await second.ask(caller, "turn", "goodbye") == "OK"
+        await second.calls.settle()
+        await second.ledger.flush()
+        entries = await second.ledger.entries()
+    folder = tmp_path / "died"
+    folder.mkdir()
+    crashed = Ledger.open(f"sqlite:///{folder / 'ledger.db'}", limits=Limits(gather_ms=0))
+    for one in entries:
+        if one.entry.kind not in late:
+            crashed.append(replace(one.entry, detail=dict(one.entry.detail)))
+    await crashed.close()
+    async with generation(folder, pbx) as third:
+        for finished, uniqueid in await third.memory.unfinished():
+            third.calls.finish_later(finished, uniqueid)
+        await third.calls.settle()
+        kinds = await third.kinds()
+        third.recordings.contradictions.clear()  # its parts lie in the other folder
+    assert kinds.count(stopped) == 1
+    assert kinds.index(stopped) < kinds.index(EntryKind.RECORDING_CLOSED)

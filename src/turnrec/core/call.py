@@ -39,6 +39,8 @@ class FinishedRecording:
     talk_parts: frozenset[str] | None = None
     """The parts in which the caller talked to somebody, so that a side without a sound is a loss;
     None: every part whose directions were written apart."""
+    end_is_told: bool = True
+    """Whether the ledger has an entry of its end."""
 
 
 @dataclass(frozen=True, slots=True)
