@@ -13,7 +13,7 @@ status 0 only if there is none.
 The journal holds one JSON object a line, times in UTC microseconds:
 
     {"kind": "dialled", "call", "at_us", "bot", "loss", "jitter_ms"}   a caller was answered
-    {"kind": "mark", "call", "uniqueid", "at_us", "name", "status", "error", "state"}
+    {"kind": "mark", "call", "uniqueid", "at_us", "name", "turn", "status", "error", "state"}
                                                               what turnrec told the bot
     {"kind": "tone", "call", "hz", "packets", "first_packet", "from_us", "to_us", "in_time"}
                                                               packets of 20 ms, sent in a row
@@ -44,6 +44,7 @@ CALLER_HZ: Final = 500
 AMPLITUDE: Final = 8000.0
 RATE_HZ: Final = 8000
 PACKET_US: Final = 20_000
+SECOND_US: Final = 1_000_000
 
 LOUD: Final = 0.4
 """Of a tone's own amplitude: whatever merely begins or ends stays below 0.32 of another's."""
@@ -394,6 +395,38 @@ def _without_outcome(asked: Iterable[Json], report: Report) -> None:
         report.add("ledger hole", place, f"{one['action']} was asked for and has no outcome")
 
 
+def audit_told(ledger: Ledger, journal: Journal, report: Report) -> None:
+    """As many turns are entered as bots were told of, but for those that a crash has lost."""
+    begun = Counter((entry["uniqueid"], entry["node"]) for entry in ledger.kind("turn_begun"))
+    crashes = list(_crashes(ledger))
+    is_set = bool(journal.when("clock"))
+    for call in journal.calls.values():
+        told: Counter[str] = Counter()
+        lost: Counter[str] = Counter()
+        for mark in call.marks:
+            if mark.get("status") == "OK" and mark.get("turn"):
+                told[mark["name"]] += 1
+                at_us = mark["at_us"]
+                lost[mark["name"]] += is_set or any(a <= at_us <= b for a, b in crashes)
+        for node, count in told.items():
+            missing = count - begun[call.uniqueid, node]
+            if missing > lost[node]:
+                says = f"its bot was told OK in {count} turns {node}, {missing} are not entered"
+                report.add("ledger hole", f"{call.name} (channel {call.uniqueid})", says)
+            elif missing > 0:
+                report.numbers["turns told, and lost by a crash of the server"] += missing
+
+
+def _crashes(ledger: Ledger) -> Iterator[tuple[int, int]]:
+    """From the last entry that was written in time to the next start, around each crash."""
+    before: Json | None = None
+    for entry in ledger.entries:
+        is_start = entry["kind"] == "server_started"
+        if is_start and before is not None and before["kind"] != "server_stopped":
+            yield before["at_us"] - SECOND_US, entry["at_us"]
+        before = entry
+
+
 # ------------------------------------------------------------------ recordings
 
 
@@ -716,6 +749,7 @@ def audit(journal: Path, recordings: Path, spool: Path, ledger: Path) -> Report:
         return report
     audit_chain(entries, report)
     audit_outcomes(entries, report)
+    audit_told(entries, heard, report)
     audit_books(entries, files, heard, report)
     audit_losses(entries, files, heard, report)
     return report

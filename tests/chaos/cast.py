@@ -333,6 +333,7 @@ class Player:
             uniqueid=uniqueid,
             at_us=now_us(),
             name=name,
+            turn=int(number or 0),
             status=status,
             error=error,
             state=state,

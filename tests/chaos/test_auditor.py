@@ -96,6 +96,7 @@ class House:
         self.enter("action_asked", recording_id=None, action="start")
         self.enter("recording_opened")
         self.enter("action_done", action="start")
+        self.enter("turn_begun", node="ask", turn=2)
         self.enter("action_asked", action="pause")
         self.enter("action_done", action="pause")
         self.enter("action_asked", action="resume")
@@ -106,7 +107,7 @@ class House:
         self.say("dialled", at_us=T0_US, bot="segment", loss=0.0)
         self.mark("open", 0, "recording")
         self.mark("opened", 2)
-        self.mark("ask", 2, "paused")
+        self.mark("ask", 2, "paused", turn=2)
         self.mark("open", 3, "recording")
         self.mark("end", 5)
         for hz, begin, end in ((500, 0, 2), (1300, 2, 3), (500, 3, 5)):
@@ -129,8 +130,8 @@ class House:
         given = {"call_id": CALL, "uniqueid": CHANNEL, "recording_id": RECORDING, **columns}
         self.entries.append({"at_us": T0_US + len(self.entries), "kind": kind, **given})
 
-    def mark(self, name: str, at_s: float, state: str = "") -> None:
-        told = {"status": "OK" if state else "", "state": state, "error": ""}
+    def mark(self, name: str, at_s: float, state: str = "", turn: int = 0) -> None:
+        told = {"status": "OK" if state else "", "state": state, "error": "", "turn": turn}
         at_us = T0_US + round(at_s * SECOND)
         self.say("mark", uniqueid=CHANNEL, name=name, at_us=at_us, **told)
 
@@ -364,6 +365,10 @@ def stuck(house: House) -> None:
     house.lines[-1]["how"] = "stuck"
 
 
+def told_and_not_entered(house: House) -> None:
+    house.entries.remove(house.find("turn_begun"))
+
+
 def with_a_problem(house: House) -> None:
     house.lines.append({"kind": "problem", "place": "here", "says": "it did not end"})
 
@@ -378,12 +383,13 @@ PLANTED: dict[Callable[[House], None], tuple[str, str]] = {
     never_closed: ("ledger hole", "recording 01REC"),
     never_ended: ("ledger hole", "ledger entry 2 (call 01CALL)"),
     failed_silently: ("ledger hole", "recording 01REC"),
-    asked_without_outcome: ("ledger hole", "ledger entry 8 (call 01CALL)"),
+    asked_without_outcome: ("ledger hole", "ledger entry 9 (call 01CALL)"),
     with_an_entry_cut_out: ("ledger hole", "ledger entry 7"),
     with_an_edited_entry: ("ledger hole", "ledger entry 6"),
     dropped: ("call dropped or stuck", "chaos-1 (channel 1700000000.1)"),
     stuck: ("call dropped or stuck", "chaos-1 (channel 1700000000.1)"),
     with_a_problem: ("problem", "here"),
+    told_and_not_entered: ("ledger hole", "chaos-1 (channel 1700000000.1)"),
 }
 
 
