@@ -186,7 +186,7 @@ async def test_an_operator_follows_a_real_call_from_its_ring_to_its_proof(
             for one in others:
                 await one.hang_up(WAIT_S)
             await here.recordings(1 + 3)  # survey's call records nothing
-            await visitor.go("recordings")
+            await visitor.page.get_by_role("link", name="Recordings").first.click()
             await expect(visitor.page.locator("table.recordings tbody tr")).to_have_count(4)
             await visitor.shoot(pictures / "recordings.png")
 
@@ -244,8 +244,9 @@ async def through_the_call(
     leg = await agent.incoming(WAIT_S)
     await leg.answer(Clip.from_wav(SOUNDS_DIR / "caller_hello.wav"), WAIT_S)
     await expect(page.locator(".lane.agents .block")).to_have_count(1)
-    await visit.caller_says(call, "caller_thanks", SAID["caller_thanks"])
     await expect(page.locator(".now")).to_contain_text("Agent")
+    await expect(page.locator(".now .badge")).to_have_text("Recording")
+    await visit.caller_says(call, "caller_thanks", SAID["caller_thanks"])
     await visitor.shoot(pictures / "call.png")
     await leg.hang_up(WAIT_S)
     await visit.reached("leaving")
