@@ -93,6 +93,10 @@ class Ledger(LedgerReader):
             try:
                 for path in _lock_files(parsed, lock_dir):
                     undo.callback(LockFile(path).release)
+                if (file := sqlite_file(parsed)) is not None:
+                    # Not before it is locked: an empty file in the place of a ledger that was put
+                    # away would have its writer delete the -wal, and what was committed there.
+                    prepare_file(file)
                 engine = writer_engine(parsed, busy_timeout_ms=limits.busy_timeout_ms)
                 with contextlib.ExitStack() as undo_engine:
                     undo_engine.callback(engine.dispose)
@@ -203,13 +207,13 @@ class Ledger(LedgerReader):
 
 
 def _lock_files(url: URL, lock_dir: Path | None) -> list[Path]:
-    """Return where to lock, in order, after making the folders and the SQLite file."""
+    """Return where to lock, in order, after making the folders."""
     paths = []
     if lock_dir is not None:
         make_folder(lock_dir)
         paths.append(lock_dir.resolve() / LOCK_NAME)
     if (file := sqlite_file(url)) is not None:
-        prepare_file(file)
+        make_folder(file.parent)
         file = file.resolve()
         paths.append(file.with_name(file.name + ".lock"))
     return paths

@@ -96,6 +96,16 @@ def test_a_second_writer_is_refused_and_told_who_is_the_first(file: Path) -> Non
     assert f"held by process {process.pid};" in str(caught.value)
 
 
+def test_a_second_writer_makes_no_file_in_the_place_of_one_that_is_away(file: Path) -> None:
+    # Whoever opens an empty file deletes the -wal beside it, and with it what was committed.
+    with holder(url_of(file)):
+        file.rename(file.with_suffix(".away"))
+        with pytest.raises(LedgerLockedError):
+            Ledger.open(url_of(file))
+
+        assert not file.exists()
+
+
 def test_another_path_to_the_same_file_is_the_same_ledger(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.sqlite"
     link.symlink_to(file)
