@@ -104,10 +104,11 @@ def new(
     say(key)
     api = settings.api
     host = api.host if api.host in _LOOPBACK else "HOST"
+    port = api.port or "PORT"
     complain("")
     complain("This is the only time it is shown. Use it so:")
-    complain(f"  curl -H 'Authorization: Bearer trk_...' http://{host}:{api.port}/v1/calls")
-    complain(f"  TURNREC_API_KEY=trk_... turnrec calls --url http://{host}:{api.port}")
+    complain(f"  curl -H 'Authorization: Bearer trk_...' http://{host}:{port}/v1/calls")
+    complain(f"  TURNREC_API_KEY=trk_... turnrec calls --url http://{host}:{port}")
     complain(f"  turnrec api-key revoke {name}")
     if not api.enabled:
         complain("The API is off: set `enabled = true` under [api] to use it.")

@@ -118,8 +118,10 @@ class Telling:
             return (types is None or event.type in types) and access.may_see(event.bot)
 
         async for position, told in self.feed.listen(wanted, after, call_id=call_id):
-            # Who hears nothing of this resumes after it all the same, and knows how far they are.
-            frames = [one.frame for one in told] or [f"id: {position}\n\n".encode("ascii")]
+            frames = [one.frame for one in told]
+            if not told or told[-1].event.seq < position:
+                # Who hears nothing of the rest resumes after it, and knows how far they are.
+                frames.append(f"id: {position}\n\n".encode("ascii"))
             yield b"".join(frames)
 
     def board(self, access: Access) -> AsyncIterator[bytes]:

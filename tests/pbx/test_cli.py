@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 import wave
@@ -138,6 +139,44 @@ async def test_a_flow_with_a_mistake_keeps_the_old_one_in_force(
         mended = await turnrec(here, "reload")
         assert (mended.status, mended.out) == (DONE, "the flow is in force for new calls\n")
         assert "fresh" in here.service.flow.flow.bots["segment"].nodes
+
+
+async def test_another_machine_does_by_http_and_a_key_what_this_one_does_by_the_socket(
+    asterisk_22: Installation, tmp_path: Path
+) -> None:
+    async with (
+        rig(asterisk_22, tmp_path, FLOW, BOT) as here,
+        Phone(clock=MediaClock()) as phone,
+    ):
+        write_prompts(here)
+        caller = await held_at(here, phone, "opened")
+        (call,) = here.service.calls.live()
+        made = await turnrec(
+            here, "api-key", "new", "desk", "--right", "read", "--right", "control"
+        )
+        key = tmp_path / "key"
+        key.write_text(made.out)
+        key.chmod(0o600)
+        elsewhere = ("--url", f"http://127.0.0.1:{here.service.api_port}", "--key-file", str(key))
+        paused = await turnrec(here, "pause", call.id, "--reason", "by hand", *elsewhere)
+        assert (paused.status, paused.out) == (DONE, "paused, held by operator\n")
+        assert await monitored_files(here) == []
+        told = await turnrec(here, "events", "--json", *elsewhere)
+        assert told.status == DONE
+        last = [json.loads(line) for line in told.out.splitlines()][-1]
+        assert last["type"] == "recording.paused"
+        assert last["data"]["actor"].startswith("key:desk")
+        assert last["data"]["reason"] == "by hand"
+        after = await turnrec(here, "events", "--since", str(last["seq"]), *elsewhere)
+        assert (after.status, after.out) == (DONE, "")
+        shown = await turnrec(here, "call", call.uniqueid, *elsewhere)
+        assert "held by operator" in shown.out
+        refusal = await turnrec(here, "reload", *elsewhere)
+        assert refused(refusal, "not-allowed")
+        assert (await turnrec(here, "api-key", "revoke", "desk")).status == DONE
+        assert refused(await turnrec(here, "calls", *elsewhere), "unauthorized")
+        caller.let_on()
+        await caller.reaches_the_end()
 
 
 @pytest.mark.parametrize("ami", ["true", "false"], ids=["by AMI", "by Asterisk's CLI"])

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ async def world(
         yield made
 
 
-def outcome(**changes: object) -> dict[str, object]:
+def outcome(**changes: Any) -> dict[str, object]:
     return {"call": call(**changes), "notice": None}
 
 

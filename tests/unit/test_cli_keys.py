@@ -40,7 +40,7 @@ def test_a_key_is_limited_to_its_bots(world: World) -> None:
     key = new(world, "b", "--right", "bot", "--bot", "kyc", "--bot", "survey").strip()
     access = KeyRing(world.folder / "keys.json").recognise(key)
     assert access is not None
-    assert access.bots == {"kyc", "survey"}
+    assert access.bots == frozenset({"kyc", "survey"})
 
 
 def test_an_unknown_right_is_refused_with_a_hint_and_nothing_is_made(world: World) -> None:
