@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 _ASK_EVERY_S = 1.0
 _RESTART_DELAY_S = 0.2
 _START_PATIENCE_S = 30.0
+_START_PATIENCE_MOST_S = 300.0
 _STOP_PATIENCE_S = 30.0
 _WRONG_CONFIGURATION = 2
 
@@ -38,6 +39,7 @@ async def supervise(arguments: Sequence[str], control: Path, watchdog_s: float) 
         configuration.
     """
     told = asyncio.Event()
+    failed_starts = 0
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
@@ -46,15 +48,21 @@ async def supervise(arguments: Sequence[str], control: Path, watchdog_s: float) 
             sys.executable, "-m", "turnrec", *arguments, stdin=asyncio.subprocess.DEVNULL
         )
         ended = asyncio.create_task(child.wait())
-        watching = asyncio.create_task(_watch(control, watchdog_s))
+        patience_s = max(watchdog_s, start_patience_s(failed_starts))
+        watching = asyncio.create_task(_watch(control, watchdog_s, patience_s))
         stopping = asyncio.create_task(told.wait())
         await asyncio.wait({ended, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         stopping.cancel()
         if told.is_set():
             return await _stop(child, ended)
-        if not ended.done():
-            logger.critical("turnrec has not answered for %g s: killed", watchdog_s)
+        if ended.done():
+            failed_starts = 0
+        else:
+            has_served = watching.result()
+            failed_starts = 0 if has_served else failed_starts + 1
+            patience_s = watchdog_s if has_served else patience_s
+            logger.critical("turnrec has not answered for %g s: killed", patience_s)
             child.kill()
         status = await ended
         if status == _WRONG_CONFIGURATION:
@@ -73,11 +81,24 @@ async def _stop(child: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> 
         return await ended
 
 
-async def _watch(control: Path, watchdog_s: float) -> None:
-    """Return when the child has not answered for `watchdog_s`, or not at all while it starts."""
+def start_patience_s(failed_starts: int) -> float:
+    """How long a start may take, after so many in a row that were ended for taking too long.
+
+    On a machine that is short of time, ending one start after the other would leave nobody serving
+    for as long as it is.
+    """
+    return float(min(_START_PATIENCE_MOST_S, _START_PATIENCE_S * 2 ** min(failed_starts, 10)))
+
+
+async def _watch(control: Path, watchdog_s: float, patience_s: float) -> bool:
+    """Return when the child has not answered for `watchdog_s`, or `patience_s` while it starts.
+
+    Returns:
+        Whether it ever answered.
+    """
     loop = asyncio.get_running_loop()
     last_answer = loop.time()
-    patience_s = max(watchdog_s, _START_PATIENCE_S)
+    has_served = False
     transport = httpx.AsyncHTTPTransport(uds=str(control))
     async with httpx.AsyncClient(transport=transport, base_url="http://turnrec") as client:
         while loop.time() - last_answer < patience_s:
@@ -87,5 +108,6 @@ async def _watch(control: Path, watchdog_s: float) -> None:
                 pass
             else:
                 if answer.is_success:
-                    last_answer, patience_s = loop.time(), watchdog_s
+                    last_answer, patience_s, has_served = loop.time(), watchdog_s, True
             await asyncio.sleep(_ASK_EVERY_S)
+    return has_served

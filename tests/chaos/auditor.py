@@ -447,6 +447,13 @@ class Recording:
         return {} if self.closed is None else json.loads(self.closed["detail"])
 
     @property
+    def is_lost_and_said_so(self) -> bool:
+        """Whether no file could be made, and the ledger says that and why."""
+        detail = self.detail
+        failed = detail.get("status") == "failed" and bool(detail.get("problems"))
+        return failed and not detail.get("spans")
+
+    @property
     def spans(self) -> list[Json]:
         """What lies where in its file."""
         return list(self.detail.get("spans") or ())
@@ -609,6 +616,9 @@ def _audit_call(
     # a muted recording isn't placed anew after each pause. There all that was said is compared with
     # all that is there.
     is_placed = call.bot != "mute" and not journal.when("clock")
+    if any(one.is_lost_and_said_so for one in recordings):
+        report.numbers["calls with a recording that failed as a whole, as the ledger tells"] += 1
+        return
     said = found = stated = 0.0
     worst: tuple[float, str] = (0.0, "")
     for turn in call.open_turns():

@@ -296,6 +296,18 @@ def test_what_lies_in_a_part_that_the_ledger_names_as_left_out_is_no_loss(house:
     assert [one.kind for one in audit(*house.paths).findings] == ["lost open audio"]
 
 
+def test_a_recording_that_failed_as_a_whole_is_no_loss_where_the_ledger_says_why(
+    house: House,
+) -> None:
+    house.file.unlink()
+    problems = {"problems": ["no space left"]}
+    house.detail = {"status": "failed", "file": None} | problems
+    report = house.audit()
+    assert report.findings == []
+    assert report.seconds == {}
+    assert sum("failed as a whole" in what for what in report.numbers) == 1
+
+
 def test_what_was_never_called_recorded_is_no_loss(house: House) -> None:
     lose(house, 3.0, 5.0)
     told = [line for line in house.lines if line.get("name") == "open"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from turnrec.supervise import supervise
+import pytest
+
+from turnrec.supervise import start_patience_s, supervise
 
 
 async def test_a_child_that_cannot_read_its_configuration_is_not_started_anew(
@@ -12,3 +14,12 @@ async def test_a_child_that_cannot_read_its_configuration_is_not_started_anew(
 ) -> None:
     missing = str(tmp_path / "missing.toml")
     assert await supervise(["serve", "--config", missing], tmp_path / "s", 60) == 2
+
+
+@pytest.mark.parametrize(
+    ("failed", "patience_s"), [(0, 30), (1, 60), (2, 120), (3, 240), (4, 300), (10_000, 300)]
+)
+def test_a_start_that_was_ended_for_its_length_gets_longer_the_next_time(
+    failed: int, patience_s: float
+) -> None:
+    assert start_patience_s(failed) == patience_s
