@@ -15,18 +15,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from turnrec import (
-    __version__,
-    cli_calls,
-    cli_events,
-    cli_export,
-    cli_keys,
-    cli_recordings,
-    cli_server,
-    cli_webhooks,
-)
+from turnrec import __version__
+from turnrec.cli_archive import GROUP as ARCHIVE
 from turnrec.cli_base import epilog, settings_of
+from turnrec.cli_calls import GROUP as CALLS
+from turnrec.cli_events import GROUP as EVENTS
+from turnrec.cli_export import GROUP as EXPORT
+from turnrec.cli_keys import app as keys_app
+from turnrec.cli_recordings import GROUP as RECORDINGS
+from turnrec.cli_server import GROUP as SERVER
 from turnrec.cli_show import complain
+from turnrec.cli_webhooks import app as webhooks_app
 from turnrec.config import ConfigError
 from turnrec.core.errors import TurnrecError
 from turnrec.flow import FlowError
@@ -98,18 +97,13 @@ def _root(
     """
 
 
-for _group in (
-    cli_calls.GROUP,
-    cli_events.GROUP,
-    cli_recordings.GROUP,
-    cli_export.GROUP,
-):
+for _group in (CALLS, EVENTS, RECORDINGS, ARCHIVE, EXPORT):
     _group.add_to(app)
 register_verify(app, settings_of)
-cli_server.GROUP.add_to(app)
-app.add_typer(cli_webhooks.app, name="webhook", rich_help_panel=cli_server.GROUP.title)
-app.add_typer(cli_keys.app, name="api-key", rich_help_panel=cli_server.GROUP.title)
-app.add_typer(pbx_app, name="pbx", rich_help_panel=cli_server.GROUP.title)
+SERVER.add_to(app)
+app.add_typer(webhooks_app, name="webhook", rich_help_panel=SERVER.title)
+app.add_typer(keys_app, name="api-key", rich_help_panel=SERVER.title)
+app.add_typer(pbx_app, name="pbx", rich_help_panel=SERVER.title)
 
 
 # ------------------------------------------------------------------ errors
