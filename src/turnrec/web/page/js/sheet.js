@@ -125,7 +125,15 @@ function gapList({ layout, recording, player }, { seek }) {
       <button type="button" ?disabled=${!player?.ready || gap.from === null} @click=${() => seek(gap.from)}>
         <svg width="26" height="26" aria-hidden="true"><rect class="swatch" width="26" height="26" rx="6" fill=${gapKind(gap) === "fault" ? "url(#hatch-fault)" : "url(#hatch-paused)"}/></svg>
         <span class="gap-what"><strong>${gapName(gap)}</strong><span>at ${gap.from === null ? clock(gap.beginMs) : length(gap.from, { tenths: true })}, ${holderWord(gap)}</span></span>
-        <span class="number">${length(gap.lasted, { tenths: true })}</span></button></li>`)}</ol></section>`;
+        <span class="number">${length(gap.lasted, { tenths: true })}</span></button></li>`)}</ol>${seams(layout)}</section>`;
+}
+
+/** What a proof counts among the silences, though nobody held it. */
+function seams({ seams: all }) {
+  if (!all.length) return nothing;
+  const lasted = all.reduce((sum, one) => sum + one.lasted, 0);
+  return html`<p class="help seams">Beside them ${count(all.length, "seam")}, ${spoken(lasted)} together, where a segment began
+    or gave way to the next: nobody held the recording there.</p>`;
 }
 
 function holderWord(gap) {

@@ -37,7 +37,7 @@ const TELLINGS = {
   "recording.deleted": (data) => ["bin", "idle", `The recording was deleted${actorOf(data) ? ` by ${actorOf(data)}` : ""}.${because(data)}`],
   "recording.redacted": (data) => ["cross", "idle", `A stretch was cut out of the recording.${because(data)}`],
   "action.refused": (data) => ["lock", "refused",
-    `${verb(data)} was refused${actorOf(data) ? ` (asked by ${actorOf(data)})` : ""}. ${refusal({ id: data.result, message: data.result }, data)}`],
+    `${verb(data)}${actorOf(data) ? `, asked by ${actorOf(data)},` : ""} was refused. ${refusal({ id: data.result, message: data.result }, data)}`],
   "action.failed": (data) => ["warning", "fault", `${verb(data)} failed.${why(data)}`],
   "agent.announced": (data) => ["person", "plain", `A transfer to a person was announced${data.policy ? ` (recorded: ${data.policy})` : ""}.`],
   "agent.bridged": (data) => ["person", "plain", `The caller hears ${names(data) || "somebody new"}.`],
