@@ -138,7 +138,7 @@ def _columns(*, utc: bool) -> list[Column]:
         Column("opened", when(utc=utc), "opened", is_whole=True),
         Column("length", length, "duration_s", is_whole=True, is_number=True),
         Column("gaps", lambda gaps: str(len(gaps)), "gaps", 90, is_number=True),
-        Column("held", lambda why: "yes" if why else "-", "legal_hold", 100),
+        Column("held", text, "legal_hold", 100),
         Column("file", lambda one: text(one.get("path") or one["file"]), from_width=160),
     ]
 
