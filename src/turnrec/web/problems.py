@@ -1,7 +1,7 @@
 """Every error of the API as RFC 9457's problem details, with ids that never change.
 
-The one table of HTTP statuses. An answer repeats nothing of what was sent: a body may hold what a
-caller said, a path an ID number.
+The one table of HTTP statuses. An answer repeats nothing of a body, which may hold what a caller
+said; of an address, only the name that isn't known, to whoever sent it.
 """
 
 from __future__ import annotations
