@@ -35,6 +35,7 @@ class Watchers:
 
     async def begin(self) -> None:
         """Open the pages."""
+        self._since.clear()
         for page in range(self._pages):
             for stream in STREAMS:
                 # One page reads what it gets, to know how live it is; the others' bytes suffice.
@@ -116,6 +117,8 @@ class Watchers:
         if path == "/v1/events":
             self._note(path, data["timestamp"])
             return
+        for call in data.get("calls", ()):
+            self._since[call["id"]] = call["since"]
         for call in data.get("changed", ()):
             known, since = self._since.get(call["id"]), call["since"]
             self._since[call["id"]] = since
