@@ -143,7 +143,8 @@ async def _by_ami(settings: AmiSettings, spool: Spool) -> _Sweep:
         )
         sweep = _Sweep()
         for event in channels:
-            name, uniqueid = event.get("Channel") or "", event.get("Uniqueid") or ""
+            # A caller may have forged more of either; Asterisk writes the name first.
+            name, uniqueid = event.first("Channel") or "", event.get("Uniqueid") or ""
             if not name:
                 continue  # AMI would answer with a global variable
             sweep.uniqueids.add(uniqueid)

@@ -16,7 +16,7 @@ from turnrec.asterisk.ami_message import AmiEvent
 from turnrec.asterisk.paths import Ways
 from turnrec.calls import Asker, Calls
 from turnrec.core.entry import Origin
-from turnrec.core.errors import TurnrecError
+from turnrec.core.errors import TurnrecError, UnknownChannelError
 from turnrec.memory import LedgerMemory
 from turnrec.net import Net
 from turnrec.periodic import Periodic
@@ -76,30 +76,47 @@ class Watch:
                 complete_event="CoreShowChannelsComplete",
                 timeout_ms=_LIST_TIMEOUT_MS,
             )
-            there = {event.get("Uniqueid") or "": event.get("Channel") or "" for event in channels}
+            there = {event.get("Uniqueid") or "" for event in channels}
             asker = Asker(origin)
-            for uniqueid in believed - there.keys():
-                await self._calls.hang_up(uniqueid, asker)
+            for uniqueid in believed - there:
+                if not await self._is_there(uniqueid):
+                    await self._calls.hang_up(uniqueid, asker)
             for uniqueid, call in orphans.items():
                 if self._calls.find(uniqueid) is not None or await self._memory.is_over(call.id):
                     continue
-                if uniqueid in there:
-                    await self._adopt(there[uniqueid], uniqueid)
+                if uniqueid in there or await self._is_there(uniqueid):
+                    await self._adopt(uniqueid)
                 else:
                     self._calls.restore(call)
                     await self._calls.hang_up(uniqueid, asker)
             await self._net.sync(channels)
 
-    async def _adopt(self, channel: str, uniqueid: str) -> None:
+    async def _is_there(self, uniqueid: str) -> bool:
+        """Ask for this one channel: a caller can forge events and rows, but not this answer.
+
+        Where Asterisk doesn't say, it counts as there: the next sweep asks again.
+        """
         try:
-            await self._calls.adopt(self._ways.by_ami(channel, uniqueid))
+            await self._ways.named(uniqueid)
+        except UnknownChannelError:
+            return False
+        except TurnrecError:
+            return True
+        return True
+
+    async def _adopt(self, uniqueid: str) -> None:
+        try:
+            await self._calls.adopt(await self._ways.named(uniqueid))
         except TurnrecError as error:
             # Its next turn comes through AGI, and takes it up then.
             logger.warning("channel %s could not be taken up yet: %s", uniqueid, error)
 
     async def _on_hangup(self, event: AmiEvent) -> None:
         uniqueid = event.get("Uniqueid")
-        if uniqueid:
+        if uniqueid and self._calls.find(uniqueid) is not None:
+            if await self._is_there(uniqueid):
+                logger.warning("channel %s was said to have hung up, and is there", uniqueid)
+                return
             await self._calls.hang_up(uniqueid, Asker(Origin.AMI))
 
     async def _on_ready(self) -> None:

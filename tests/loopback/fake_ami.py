@@ -125,9 +125,13 @@ class FakeAmi:
         self.fully_booted = fully_booted
         self.port = 0
         self.actions: list[FakeAction] = []
+        self.filters: list[FakeAction] = []
         self.connections: list[FakeSession] = []
         self.logged_in: list[FakeSession] = []
-        self._replies: dict[str, Reply] = {"login": self._login, "ping": self._ping}
+        self._replies: dict[str, Reply] = {
+            "login": self._login,
+            "ping": self._ping,
+        }
         self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,6 +190,11 @@ class FakeAmi:
         await self.until(lambda: len(self.logged_in) >= number)
         return self.logged_in[number - 1]
 
+    async def believed(self, number: int = 1) -> FakeSession:
+        """The number-th connection whose events count: it has set its filter."""
+        await self.until(lambda: len(self.filters) >= number)
+        return self.filters[number - 1].session
+
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(HANG_S), self._changed:
             await self._changed.wait_for(condition)
@@ -225,7 +234,10 @@ class FakeAmi:
             elif fields:
                 action = FakeAction(session, tuple(fields))
                 fields = []
-                self.actions.append(action)
+                if action.name == "Filter":  # of every login; no test counts it
+                    self.filters.append(action)
+                else:
+                    self.actions.append(action)
                 result = self._replies.get(action.name.lower(), success())(action)
                 if result is not None:
                     await result

@@ -238,7 +238,7 @@ async def test_subscription_lives_through_a_reconnect() -> None:
     async with FakeAmi() as peer, ready_client(peer) as client:
         client.subscribe("Hangup", handler=seen.put_nowait)
         (await peer.session(1)).abort()
-        (await peer.session(2)).event("Hangup", Uniqueid="1700000000.7")
+        (await peer.believed(2)).event("Hangup", Uniqueid="1700000000.7")
         assert (await within(seen.get())).get("Uniqueid") == "1700000000.7"
 
 
@@ -246,6 +246,71 @@ async def test_login_asks_for_the_classes_of_the_settings_and_not_for_digits() -
     async with FakeAmi() as peer, ready_client(peer):
         login = await peer.received("Login")
         assert login.get("Events") == "system,call,agent,user"
+
+
+# -- what a caller forges --------------------------------------------------------------------------
+
+FORGED = b"Event: Hangup\r\nUniqueid: 1700000000.1"
+
+
+async def test_no_event_is_believed_before_asterisk_filters_forged_ones() -> None:
+    seen: list[AmiEvent] = []
+
+    def forged(action: FakeAction) -> None:
+        action.session.event("Hangup", Uniqueid="1700000000.1")
+        action.answer("Success")
+
+    async with FakeAmi() as peer:
+        peer.on("Filter", forged)
+        client = AmiClient(patient(peer))
+        client.subscribe("Hangup", handler=seen.append)
+        await client.start()
+        await client.wait_ready(HANG_MS)
+        (asked,) = peer.filters
+        await client.close()
+    assert (asked.get("Operation"), asked.get("Filter")) == ("Add", "![[:cntrl:]]{4}.")
+    assert seen == []
+
+
+async def test_an_asterisk_that_refuses_the_filter_is_used_and_said_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with FakeAmi() as peer:
+        peer.on("Filter", error("Permission denied"))
+        async with ready_client(peer) as client:
+            await client.action("Ping")
+    assert "a caller may forge events" in caplog.text
+
+
+async def test_an_event_forged_within_a_list_is_none_and_its_row_says_less() -> None:
+    seen: list[AmiEvent] = []
+
+    def cut(action: FakeAction) -> None:
+        own = f"ActionID: {action.get('ActionID')}\r\n".encode()
+        action.answer(EventList="start")
+        action.session.raw(
+            b"Event: CoreShowChannel\r\n" + own + b"Channel: PJSIP/evil-1\r\n"
+            b"CallerIDNum: x\r\nUniqueid: 1700000000.9\r\n\r\n" + FORGED + b"\r\n\r\n"
+            b"\r\nCallerIDName: x\r\nUniqueid: 1700000000.8\r\n\r\n"
+            b"Event: CoreShowChannel\r\n" + own + b"Channel: PJSIP/good-1\r\n"
+            b"CallerIDNum: 1\r\nUniqueid: 1700000000.1\r\n\r\n"
+            b"Event: CoreShowChannelsComplete\r\n" + own + b"\r\n"
+        )
+
+    async with FakeAmi() as peer, ready_client(peer) as client:
+        client.subscribe("Hangup", handler=seen.append)
+        peer.on("CoreShowChannels", cut)
+        rows = await client.action_list(
+            "CoreShowChannels", complete_event="CoreShowChannelsComplete"
+        )
+        assert [(row.get("Channel"), row.get("Uniqueid")) for row in rows] == [
+            ("PJSIP/evil-1", None),
+            ("PJSIP/good-1", "1700000000.1"),
+        ]
+        assert seen == []
+        (await peer.session()).event("Hangup", Uniqueid="1700000000.7")
+        await client.action("Ping")
+    assert [event.get("Uniqueid") for event in seen] == ["1700000000.7"]
 
 
 # -- being connected -----------------------------------------------------------------------------

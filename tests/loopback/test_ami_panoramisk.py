@@ -335,6 +335,7 @@ async def test_8_close_from_within_a_handler_ends_everything() -> None:
 
         client.on_lost(close)
         await client.start()
+        await client.wait_ready(HANG_MS)
         (await peer.session()).close()
         await within(closed.wait())
         assert not client.ready
@@ -424,7 +425,7 @@ async def test_13_fully_booted_is_waited_for_where_it_comes() -> None:
         client = AmiClient(patient(peer))
         client.subscribe("AfterLogin", handler=seen.put_nowait)
         await client.start()
-        session = await peer.session()
+        session = await peer.believed()
         session.event("AfterLogin")
         await within(seen.get())
         assert not client.ready

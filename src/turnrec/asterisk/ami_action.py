@@ -67,6 +67,17 @@ class AmiAction(Action):  # type: ignore[misc]  # panoramisk has no types
             self.future.set_result(response)
         return True
 
+    @property
+    def is_listing(self) -> bool:
+        """Whether its list has begun and not ended: Asterisk sends nothing else in between."""
+        response = self._response
+        return self.complete_event is not None and response is not None and response.success
+
+    def distrust_last(self) -> None:
+        """Keep of the last row what no caller can have written: something was forged in it."""
+        if self.events:
+            self.events[-1] = self.events[-1].head
+
     def __repr__(self) -> str:
         return f"<{self.name} {self.id}>"  # panoramisk prints every field, the secret too
 

@@ -20,6 +20,8 @@ GREETING = b"Asterisk Call Manager/"
 _EVENT = b"Event: "
 _RESPONSE = b"Response: "
 _ACTION_ID = b"\r\nActionID: "
+_CALLERS_FIRST = b"\r\ncalleridnum:"
+"""The first field of a channel that a caller may have written, in lower case."""
 
 # All that Asterisk and its older modules say when they have done what was asked. Anything else,
 # an unknown word too, is a refusal: who guesses fails towards "not done".
@@ -44,10 +46,11 @@ class AmiMessage:
         return tuple(_fields(decode(self.raw)))
 
     def get(self, name: str) -> str | None:
-        """The first value of a field, whatever its case; None (not `''`) where it is missing.
+        """The value of a field, whatever its case; None (not `''`) where it is missing."""
+        return self.first(name)
 
-        The first one is Asterisk's own: what a UserEvent or a variable adds comes after it.
-        """
+    def first(self, name: str) -> str | None:
+        """The first value of a field that may be repeated."""
         key = _key(name)
         start = self.folded.find(key)
         if start < 0:
@@ -65,7 +68,8 @@ class AmiMessage:
 
     @property
     def action_id(self) -> str | None:
-        return self.get("ActionID")
+        """Asterisk writes it before anything that a caller chooses."""
+        return self.first("ActionID")
 
 
 @lru_cache(maxsize=256)
@@ -75,9 +79,25 @@ def _key(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class AmiEvent(AmiMessage):
-    """Something that happened in Asterisk, or one row of a list that was asked for."""
+    """Something that happened in Asterisk, or one row of a list that was asked for.
+
+    Asterisk writes a caller's number as it came, line ends and all (22.10.1 and 16.28, measured:
+    `sip:x%0d%0aUniqueid:%201.1@...` adds a line to each event of his). So a field that stands there
+    twice has no value: which of the two is Asterisk's can't be told.
+    """
 
     name: str
+
+    def get(self, name: str) -> str | None:
+        """The value of a field; None where it is missing, or there more than once."""
+        key = _key(name)
+        return None if self.folded.count(key) > 1 else self.first(name)
+
+    @property
+    def head(self) -> AmiEvent:
+        """What stands before anything that a caller chooses: all of it is Asterisk's own."""
+        end = self.folded.find(_CALLERS_FIRST)
+        return self if end < 0 else AmiEvent(self.raw[:end], self.folded[:end], self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,10 +80,29 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         if self._splitter.version is not None:
             self.factory.greeted(self._splitter.version)
         for raw in messages:
+            if self._is_forged(raw):
+                continue
             if self._is_wanted(raw):
                 message = parse(raw)
                 if message is not None:
                     self.handle_message(message)
+
+    def _is_forged(self, raw: bytes) -> bool:
+        """Whether a caller has written this: an empty line in his number ends a row of a list.
+
+        While a list goes on, Asterisk sends its rows and nothing else (manager.c: one thread
+        answers actions and sends events), each with our ActionID, which nobody can guess. Events
+        are kept whole by a filter (AmiSession).
+        """
+        if not self.responses:
+            return False
+        lists = [action for action in self.responses.values() if action.is_listing]
+        if not lists or raw_action_id(raw) in self.responses:
+            return False
+        for action in lists:
+            action.distrust_last()
+        log.warning("AMI: a row of a list was cut by a forged line end; what follows is ignored")
+        return True
 
     def _is_wanted(self, raw: bytes) -> bool:
         name = event_name(raw)

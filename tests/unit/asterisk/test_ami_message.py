@@ -124,11 +124,29 @@ def test_empty_value_is_kept_also_in_the_last_field() -> None:
 
 
 def test_repeated_field_gives_its_first_value_and_all_of_them() -> None:
-    event = parse(b"Event: X\r\nChanVariable: a=1\r\nCHANVARIABLE: b=2")
+    for start in (b"Event: X", b"Response: Success"):
+        message = parse(start + b"\r\nChanVariable: a=1\r\nCHANVARIABLE: b=2")
+        assert message is not None
+        assert message.first("chanvariable") == "a=1"
+        assert message.get_all("ChanVariable") == ("a=1", "b=2")
+        assert message.get_all("Other") == ()
+
+
+def test_a_field_of_an_event_that_stands_there_twice_has_no_value() -> None:
+    event = parse(b"Event: X\r\nCallerIDNum: x\r\nUNIQUEID: 2.2\r\nExten: s\r\nUniqueid: 1.1")
     assert event is not None
-    assert event.get("chanvariable") == "a=1"
-    assert event.get_all("ChanVariable") == ("a=1", "b=2")
-    assert event.get_all("Other") == ()
+    assert (event.get("Uniqueid"), event.get("Exten")) == (None, "s")
+    response = parse(b"Response: Success\r\nValue: 1\r\nValue: 2")
+    assert response is not None
+    assert response.get("Value") == "1"
+
+
+def test_the_head_of_an_event_ends_before_what_a_caller_chooses() -> None:
+    event = parse(b"Event: X\r\nActionID: 7\r\nChannel: a\r\nCallerIDNum: x\r\nUniqueid: 2.2")
+    assert isinstance(event, AmiEvent)
+    assert event.head.fields == (("Event", "X"), ("ActionID", "7"), ("Channel", "a"))
+    assert event.head.name == "X"
+    assert event.head.head == event.head
 
 
 def test_value_keeps_its_colons_and_blanks() -> None:
@@ -148,7 +166,7 @@ def test_the_end_of_a_value_is_no_field() -> None:
 def test_the_first_line_is_a_field_too() -> None:
     event = parse(b"Event:  X\r\nEvent: Y")
     assert isinstance(event, AmiEvent)
-    assert (event.name, event.get("EVENT"), event.get_all("event")) == (" X", " X", (" X", "Y"))
+    assert (event.name, event.first("EVENT"), event.get_all("event")) == (" X", " X", (" X", "Y"))
 
 
 PIECES = st.sampled_from(
@@ -179,7 +197,9 @@ def test_a_field_that_is_asked_for_is_the_first_of_all_fields(rest: bytes) -> No
             first.setdefault(name.lower(), value)
         for name in [*first, "uniqueid", "a", "actionid"]:
             if name.isascii():
-                assert message.get(name.upper()) == first.get(name)
+                assert message.first(name.upper()) == first.get(name)
+                is_one = len(message.get_all(name)) == 1 or isinstance(message, AmiResponse)
+                assert message.get(name.upper()) == (first.get(name) if is_one else None)
 
 
 @pytest.mark.parametrize(
