@@ -25,7 +25,7 @@ from tests.chaos.cast import Player, short_call
 from tests.chaos.disk import Disk
 from tests.chaos.journal import Journal
 from tests.chaos.lines import Ailment, Line
-from tests.pbx.process import Server
+from tests.pbx.process import Server, eventually
 from tests.pbx.rig import WAIT_S, Rig, until
 from turnrec.pbx import process
 from turnrec.pbx.errors import PbxError
@@ -135,6 +135,8 @@ async def stopped(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def hung(stage: Stage) -> AsyncIterator[None]:
+    # One that has never answered is given longer: what hangs here is one that has served.
+    await eventually(stage.server.answers, "it serves")
     child = await stage.child()
     process.send(child, signal.SIGSTOP)
     yield

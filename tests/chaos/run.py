@@ -321,11 +321,14 @@ class _Runner:
         name = " + ".join(one.name for one in group)
         self.injected.append(name)
         from_us = now_us()
-        async with AsyncExitStack() as stack:
-            for fault in group:
-                await stack.enter_async_context(fault.inject(stage))
-                await asyncio.sleep(rng.uniform(0, 0.3) if len(group) > 1 else 0)
-            await asyncio.sleep(max(rng.uniform(*one.lasts_s) for one in group))
+        try:
+            async with AsyncExitStack() as stack:
+                for fault in group:
+                    await stack.enter_async_context(fault.inject(stage))
+                    await asyncio.sleep(rng.uniform(0, 0.3) if len(group) > 1 else 0)
+                await asyncio.sleep(max(rng.uniform(*one.lasts_s) for one in group))
+        except TimeoutError:
+            stage.problem(name, f"what it waits for has not come within {WAIT_S:g} s")
         stage.ami.upstream_port = stage.here.pbx.ports.ami_tcp
         for fault in group:
             self._journal.write("fault", name=fault.name, from_us=from_us, to_us=now_us())
