@@ -31,7 +31,15 @@ def environment(library: Path, clock_file: Path) -> dict[str, str]:
         "FAKETIME_CACHE_DURATION": "1",
         # A monotonic clock never jumps: that is what it is for.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",  # files keep the times that the disk gives them
     }
+
+
+def clear_up() -> None:
+    """Remove what it left in shared memory of processes that are no more."""
+    for path in Path("/dev/shm").glob("*faketime_*"):
+        if not Path("/proc", path.name.rpartition("_")[2]).exists():
+            path.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:

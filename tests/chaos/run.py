@@ -147,6 +147,7 @@ def _clock(folder: Path) -> Iterator[Path | None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+        faketime.clear_up()
 
 
 def _settings(agi_port: int, api_port: int) -> dict[str, dict[str, str]]:
