@@ -11,7 +11,7 @@ PYTEST_JOBS ?= 2
 PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stay test test-postgresql matrix lint bench clean
+.PHONY: help demo demo-stay test test-postgresql matrix chaos soak lint bench clean
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,6 +31,12 @@ test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL
 
 matrix: $(STAMP)   ## Every way to an agent x policy x state at entry, on Asterisk 22 (core ones on 16)
 	$(BIN)/pytest -m matrix tests/pbx/matrix $(PYTEST_ARGS)
+
+chaos: $(STAMP)   ## Calls under random faults, judged by a program of its own: CHAOS="--seed 11 --calls 200"
+	$(BIN)/python -m tests.chaos $(CHAOS)
+
+soak: $(STAMP)   ## 200 calls for half an hour: leaks, memory, descriptors: SOAK="--minutes 5"
+	$(BIN)/python -m bench soak $(SOAK)
 
 lint: $(STAMP)   ## Formatter, linter and types
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """`python -m bench`: the time of a turn with turnrec against a bare FastAGI handler.
 
 `python -m bench events` measures the event daemon instead (see `bench.events`), `hour` an hour of
-calls, and `api` a turn while pages and webhooks watch.
+calls, `api` a turn while pages and webhooks watch, and `soak` many calls for long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import api, events, hour, proc, report
+from bench import api, events, hour, proc, report, soak
 from bench.plan import DEFAULT_CALLS, Arm, Level
 from bench.run import Measured, measure
 from bench.stage import stage
@@ -65,6 +65,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["api"]:
         api.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["soak"]:
+        soak.main(sys.argv[2:])
         return
     given = _arguments()
     installation = ensure(given.asterisk, say=_say)

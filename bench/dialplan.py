@@ -65,6 +65,8 @@ def text() -> str:
         "exten => _call-.,1,Answer()",
         " same => n,Set(LEFT=${CUT(EXTEN,-,3)})",
         " same => n,Set(TALK=${SOUNDS}/talk${CUT(EXTEN,-,4)})",
+        # A soak gives its paused turns a tone of their own.
+        " same => n,Set(PAUSED=${IF($[${LEN(${PAUSED_TALK})}]?${SOUNDS}/${PAUSED_TALK}:${TALK})})",
         f" same => n,Goto({CONTEXT}-${{CUT(EXTEN,-,2)}},s,1)",
         "exten => caller,1,Answer()",
         " same => n(again),Playback(${SOUNDS}/caller)",
@@ -84,7 +86,7 @@ def text() -> str:
         lines.append(f" same => n,{_STARTS[arm]}")
         lines.append(" same => n(next),Playback(${TALK})")
         lines += _timed(arm, Turn.PAUSE)
-        lines.append(" same => n,Playback(${TALK})")
+        lines.append(" same => n,Playback(${PAUSED})")
         lines += _timed(arm, Turn.RESUME)
         lines.append(" same => n,Set(LEFT=$[${LEFT} - 1])")
         lines.append(" same => n,GotoIf($[${LEFT} > 0]?next)")

@@ -66,8 +66,8 @@ async def stage(
     for one in (sounds, bare_spool):
         one.mkdir()
     for talk_s in set(talks_s):
-        _write_tone(sounds / f"talk{round(talk_s * 1000)}.wav", 400, talk_s)
-    _write_tone(sounds / "caller.wav", 500, 30)
+        write_tone(sounds / f"talk{round(talk_s * 1000)}.wav", 400, talk_s)
+    write_tone(sounds / "caller.wav", 500, 30)
     (folder / "bench.conf").write_text(dialplan.text(), "utf-8")
     (folder / "flow.yaml").write_text(dialplan.FLOW.format(guard_ms=GUARD_MS), "utf-8")
     wanted = PbxSettings(
@@ -168,7 +168,8 @@ def _driver(pbx: Pbx) -> AmiClient:
     )
 
 
-def _write_tone(path: Path, hz: int, length_s: float) -> None:
+def write_tone(path: Path, hz: int, length_s: float) -> None:
+    """Write a prompt that is one tone."""
     samples = 8000 * np.sin(2 * np.pi * hz * np.arange(round(_RATE_HZ * length_s)) / _RATE_HZ)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

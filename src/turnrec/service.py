@@ -358,6 +358,7 @@ class Service:
             "ledger_backlog_entries": self.ledger.backlog,
             "room": self._room.lack() is None,
             "agi_sessions": self._agi.session_count,
+            "tasks": len(asyncio.all_tasks()),
         }
 
     def status(self) -> dict[str, JSON]:
