@@ -68,7 +68,7 @@ class LedgerMemory:
         call = self._call(call_id, path.uniqueid, path.name, variables["TURNREC_BOT"], history)
         call.recorder = _recorder(variables["TURNREC_STATE"], variables["TURNREC_HOLDS"])
         override = variables["TURNREC_AGENT"]
-        call.agent_override = AgentPolicy(override) if override in set(AgentPolicy) else None
+        call.agent_override = AgentPolicy(override) if override in tuple(AgentPolicy) else None
         call.recall_talk(variables["TURNREC_TALK"])
         since = _Since.read(variables["TURNREC_SINCE"], call.started_us)
         if not history:

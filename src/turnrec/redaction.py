@@ -161,5 +161,5 @@ def _finished(
         segments=(),
         gaps=(),
         behavior=layout.behavior,
-        method=PauseMethod(method) if method in set(PauseMethod) else PauseMethod.SEGMENT,
+        method=PauseMethod(method) if method in tuple(PauseMethod) else PauseMethod.SEGMENT,
     )

@@ -30,6 +30,8 @@ FILE_NAME: Final = "checkpoints.jsonl"
 _PREFIX: Final = b"turnrec checkpoint 1\n"
 _HASH_HEX: Final = 64
 _LONGEST_LINE_BYTES: Final = 4096
+_LAST_US: Final = 253_402_300_799_999_999
+"""The end of the year 9999, after which no date can be written; no ledger has as many entries."""
 _KEYS: Final = frozenset({"v", "ledger", "seq", "hash", "at_us", "key", "signature"})
 
 
@@ -100,7 +102,7 @@ def read_line(line: str) -> Checkpoint:
     texts = [found[name] for name in ("ledger", "hash", "key", "signature")]
     numbers = [found[name] for name in ("seq", "at_us")]
     if not all(isinstance(text, str) for text in texts) or not all(
-        isinstance(number, int) and not isinstance(number, bool) and number >= 0
+        isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _LAST_US
         for number in numbers
     ):
         raise CheckpointError("its members are of the wrong types")

@@ -257,7 +257,7 @@ def _parties(one: Numbered, what: Literal["came", "left"]) -> list[PartyFacts]:
 
 def _party(who: Mapping[str, JSON]) -> PartyClass:
     word = who.get("party")
-    return PartyClass(word) if word in set(PartyClass) else PartyClass.UNKNOWN
+    return PartyClass(word) if word in tuple(PartyClass) else PartyClass.UNKNOWN
 
 
 def _int(entry: Entry, key: str) -> int | None:

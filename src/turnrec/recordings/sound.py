@@ -28,6 +28,7 @@ from turnrec.recordings.wav_writer import (
 )
 
 _HASH_BYTES: Final = 1 << 20
+_MAGIC: Final = frozenset({b"RIFF", b"fLaC", b"OggS"})
 
 
 class SoundFormat(enum.StrEnum):
@@ -91,6 +92,8 @@ class SoundReader:
         self._descriptor = _open(path)
         try:
             self.sha256 = _hash(self._descriptor)
+            if os.pread(self._descriptor, 4, 0) not in _MAGIC:
+                raise OSError("none of ours")  # noqa: TRY301 - libsndfile would try thirty others
             self._sound: Any = soundfile.SoundFile(self._descriptor, "r", closefd=False)
         except (soundfile.LibsndfileError, OSError) as error:
             os.close(self._descriptor)
@@ -234,6 +237,8 @@ def _open(path: Path) -> int:
         descriptor = os.open(path, flags)
     except FileNotFoundError as error:
         raise SoundUnreadableError(path, "it is missing") from error
+    except ValueError as error:  # a NUL, which only somebody else can have written
+        raise SoundUnreadableError(path, "no file has such a name") from error
     except OSError as error:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else str(error.strerror)
         raise SoundUnreadableError(path, reason) from error

@@ -13,11 +13,25 @@ from typing import Final
 from turnrec.core.entry import JSON
 from turnrec.core.policy import PauseBehavior
 from turnrec.core.timeline import Layout, Span, SpanKind
+from turnrec.recordings.wav import MAX_RATE_HZ
 from turnrec.recordings.wav_writer import RecordingError
 
-MAX_RATE_HZ: Final = 192_000
-"""A sample is longer than the microsecond that call times are rounded to, so none is lost."""
 _SECOND_US: Final = 1_000_000
+_MOST_SAMPLES: Final = 1 << 32
+"""More than any WAV has."""
+_LAST_US: Final = 253_402_300_799_999_999
+"""The end of the year 9999, after which no date can be written."""
+_LARGEST: Final = {
+    "start_sample": _MOST_SAMPLES,
+    "samples": _MOST_SAMPLES,
+    "begin_us": _LAST_US,
+    "end_us": _LAST_US,
+    "segment": _MOST_SAMPLES,
+    "part_start_sample": _MOST_SAMPLES,
+    "part_samples": _MOST_SAMPLES,
+    "excess_samples": _MOST_SAMPLES,
+    "uncertainty_us": _LAST_US,
+}
 
 
 class SpanMapError(RecordingError):
@@ -84,10 +98,12 @@ def layout_from_json(spans: object, rate_hz: object, behavior: object) -> Layout
     Raises:
         SpanMapError: they contradict each other, or aren't spans.
     """
-    if not isinstance(rate_hz, int) or not 0 < rate_hz <= MAX_RATE_HZ:
+    if not isinstance(rate_hz, int) or isinstance(rate_hz, bool) or not 0 < rate_hz <= MAX_RATE_HZ:
         raise SpanMapError("the rate is no number of samples a second")
-    if behavior not in set(PauseBehavior):
-        raise SpanMapError("the behavior is neither silence nor skip")
+    try:
+        kept = PauseBehavior(behavior)  # type: ignore[arg-type]  # anything may stand there
+    except ValueError:
+        raise SpanMapError("the behavior is neither silence nor skip") from None
     if not isinstance(spans, Sequence) or isinstance(spans, str) or not spans:
         raise SpanMapError("there are no spans")
     read = tuple(span_from_json(one) for one in spans)
@@ -98,7 +114,7 @@ def layout_from_json(spans: object, rate_hz: object, behavior: object) -> Layout
         if span.end_us < span.begin_us or span.part_samples > span.samples:
             raise SpanMapError(f"span {number} ends before it begins, or is fuller than it is long")
         sample, call_us = sample + span.samples, span.end_us
-    return Layout(rate_hz, PauseBehavior(str(behavior)), read, sample)
+    return Layout(rate_hz, kept, read, sample)
 
 
 def laid_out_as(layout: Layout, behavior: PauseBehavior) -> Layout:
@@ -134,8 +150,8 @@ _REQUIRED: Final = object()
 
 def _number(value: Mapping[object, object], key: str, default: object = _REQUIRED) -> int:
     number = value.get(key, default)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise SpanMapError(f"a span's {key} is no number from 0 on")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _LARGEST[key]:
+        raise SpanMapError(f"a span's {key} is no number from 0 on, or far too large")
     return number
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from turnrec.core.call import ClosedRecording, FinishedRecording
-from turnrec.core.entry import JSON
+from turnrec.core.entry import INT64_MAX, JSON
 from turnrec.core.timeline import Layout, SpanKind
 from turnrec.core.transcript import (
     GapMark,
@@ -378,9 +378,14 @@ def _utterance_from_json(line: Mapping[str, object]) -> Utterance:
         _text(line, "text"),
         _instant(line, "begin_us"),
         _instant(line, "end_us"),
-        tuple(Word(str(text), int(begin_us), int(end_us)) for text, begin_us, end_us in words),
+        tuple(_word(*word) for word in words),
         is_cut=bool(line["cut"]),
     )
+
+
+def _word(text: object, begin_us: object, end_us: object) -> Word:
+    line = {"text": text, "begin_us": begin_us, "end_us": end_us}
+    return Word(_text(line, "text"), _instant(line, "begin_us"), _instant(line, "end_us"))
 
 
 def _gap_from_json(line: Mapping[str, object]) -> GapMark:
@@ -390,8 +395,8 @@ def _gap_from_json(line: Mapping[str, object]) -> GapMark:
     return GapMark(
         _instant(line, "begin_us"),
         _instant(line, "end_us"),
-        tuple(map(str, holds)),
-        None if node is None else str(node),
+        tuple(_text({"hold": hold}, "hold") for hold in holds),
+        None if node is None else _text(line, "node"),
     )
 
 
@@ -399,11 +404,12 @@ def _text(line: Mapping[str, object], key: str) -> str:
     value = line[key]
     if not isinstance(value, str):
         raise TypeError
+    value.encode()  # a lone surrogate couldn't be written again
     return value
 
 
 def _instant(line: Mapping[str, object], key: str) -> int:
     value = line[key]
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= INT64_MAX:
         raise TypeError
     return value

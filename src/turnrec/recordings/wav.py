@@ -36,6 +36,11 @@ BLOCK_FRAMES: Final = 1 << 16
 """How much audio is in memory at a time (8 s at 8 kHz)."""
 PCM: Final = 1
 SAMPLE_BYTES: Final = 2
+MAX_RATE_HZ: Final = 192_000
+"""A sample is longer than the microsecond that call times are rounded to, so none is lost."""
+_MAX_FILE_BYTES: Final = 1 << 32
+"""No WAV can say that it is longer: 74 hours of mono at 8 kHz."""
+_MAX_CHUNKS: Final = 1_000
 
 
 class PartError(TurnrecError):
@@ -124,6 +129,8 @@ def read_part(path: Path) -> Part:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise PartEmptyError(path, "it has 0 bytes (was the disk full?)")
+        if size > _MAX_FILE_BYTES:
+            raise PartForeignError(path, "it is longer than any WAV")
         rate_hz, channels, data_offset, declared = _find_data(file, path)
         data_bytes, mended = _measure(file, path, size, data_offset, declared)
         file.seek(0)
@@ -141,6 +148,8 @@ def _open_part(path: Path) -> IO[bytes]:
         descriptor = os.open(path, flags)
     except FileNotFoundError as error:
         raise PartMissingError(path, "it is missing") from error
+    except ValueError as error:  # a NUL, which only somebody else can have written
+        raise PartForeignError(path, "no file has such a name") from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise PartForeignError(path, "it is not a regular file") from error
@@ -165,7 +174,7 @@ def _find_data(file: IO[bytes], path: Path) -> tuple[int, int, int, int]:
     if not b"RIFF".startswith(riff[:4]) or not b"WAVE".startswith(riff[8:]):
         raise PartForeignError(path, "it is not a WAV file")
     form: tuple[int, int] | None = None
-    while True:
+    for _ in range(_MAX_CHUNKS):
         header = _read(file, path, 8)
         if len(header) < 8:
             raise truncated
@@ -181,13 +190,15 @@ def _find_data(file: IO[bytes], path: Path) -> tuple[int, int, int, int]:
         if size < 0 or name == b"data":
             raise PartForeignError(path, "its chunks are in disorder")
         file.seek(size + size % 2, os.SEEK_CUR)
+    raise PartForeignError(path, "its chunks are in disorder")
 
 
 def _format(body: bytes, path: Path) -> tuple[int, int]:
     codec, channels, rate_hz, _, frame_bytes, bits = struct.unpack("<HHIIHH", body)
     if codec != PCM or bits != 8 * SAMPLE_BYTES:
         raise PartForeignError(path, f"it is not 16-bit PCM (codec {codec}, {bits} bits)")
-    if channels not in (1, 2) or frame_bytes != channels * SAMPLE_BYTES or rate_hz == 0:
+    is_rate = 0 < rate_hz <= MAX_RATE_HZ
+    if channels not in (1, 2) or frame_bytes != channels * SAMPLE_BYTES or not is_rate:
         raise PartForeignError(path, f"it has {channels} channels at {rate_hz} Hz")
     return rate_hz, channels
 

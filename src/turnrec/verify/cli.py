@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TITLE: Final = "Proof"
 _USAGE: Final = 2
+_LONGEST_LINE: Final = 2_000
 _VERDICTS: Final = {
     Status.PROVEN: "PROVEN",
     Status.WRONG: "WRONG",
@@ -174,7 +175,14 @@ def as_page(outcome: Outcome) -> str:
         if found or (name == "recording" and not outcome.exports)
     )
     lines.append(f"{_VERDICTS[outcome.status]}: {what}{' and the ledger' * bool(outcome.ledger)}")
-    return "\n".join(lines)
+    return "\n".join(map(_shown, lines))
+
+
+def _shown(line: str) -> str:
+    """A line that does nothing to a terminal: what was checked may have been written by anybody."""
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[:_LONGEST_LINE]}..."
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
 
 
 def as_document(outcome: Outcome) -> str:

@@ -47,7 +47,7 @@ def closing(entries: Iterable[Numbered]) -> Numbered | None:
 def method_of(closed: Numbered) -> PauseMethod:
     """How the recording's pauses were made."""
     word = closed.entry.detail.get("method")
-    return PauseMethod(word) if word in set(PauseMethod) else PauseMethod.SEGMENT
+    return PauseMethod(word) if word in tuple(PauseMethod) else PauseMethod.SEGMENT
 
 
 def spans_of(

@@ -204,7 +204,7 @@ def _kept(parts_dir: Path | None, name: str, hashes: dict[str, str]) -> Part | N
     if parts_dir is None:
         return None
     try:
-        part = read_part(parts_dir / name)
+        part = read_part(parts_dir / Path(name).name)
     except PartError:
         return None
     return part if part.sha256 == hashes.get(name) else None

@@ -28,7 +28,7 @@ def check_stereo(report: Report, manifest: Manifest, heard: Heard, folder: Path)
             report.wrong("stereo-unknown", f"{stray.name} is there, and the manifest says of none")
         return
     try:
-        file = read_part(folder / said.file)
+        file = read_part(folder / Path(said.file).name)
     except PartMissingError as error:
         report.wrong("stereo-missing", f"{said.file}: {error.reason}")
         return
