@@ -120,7 +120,7 @@ class FakeChannel:
         self.pbx = pbx
         self.name = name
         self.uniqueid = uniqueid
-        self.variables: dict[str, str] = {}
+        self.variables: dict[str, str] = {"CHANNEL(audionativeformat)": "(ulaw)"}
         self.running: list[FakeMonitor] = []
         self.monitors: list[FakeMonitor] = []
         """Every one that was ever started."""

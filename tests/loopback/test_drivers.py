@@ -503,6 +503,24 @@ async def test_an_unmute_comes_after_a_ping_and_a_guard_in_which_silence_is_play
         assert names.index("Ping") < len(names) - 1 - names[::-1].index("MixMonitorMute")
 
 
+@pytest.mark.parametrize("formats", ["(g722)", "(ulaw|opus)", "(slin16)", "(ilbc)", ""])
+async def test_what_does_not_come_in_whole_steps_is_ended_and_not_muted(
+    tmp_path: Path, formats: str
+) -> None:
+    async with bench(tmp_path) as b, manager(b) as (peer, client):
+        b.caller.variables["CHANNEL(audionativeformat)"] = formats
+
+        async def work(session: AgiSession) -> None:
+            driver = muting(b, client, session)
+            begun = await driver.begin(PART, None, 0)
+            ended = await driver.end(begun.monitor)
+            assert (ended.monitor, ended.proof) == (None, "monitor gone, file closed")
+
+        await b.in_session(work)
+        assert b.caller.running == []
+        assert "MixMonitorMute" not in [one.name for one in peer.actions]
+
+
 async def test_a_monitor_that_is_gone_cannot_be_muted(tmp_path: Path) -> None:
     async with bench(tmp_path) as b, manager(b) as (_, client):
 

@@ -149,7 +149,7 @@ class AgiChannel:
     async def read(self, *names: str) -> dict[str, str]:
         """The channel's variables, in one question."""
         answer = await self._expand("|".join(f"${{{name}}}" for name in names))
-        values = answer.split("|")
+        values = answer.split("|") if len(names) > 1 else [answer]
         if len(values) != len(names):
             raise UnansweredError("AGI: a variable of turnrec's was changed by somebody else")
         return dict(zip(names, values, strict=True))

@@ -9,6 +9,7 @@ MixMonitor with ID": the expected answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -28,6 +29,23 @@ from turnrec.core.monitor import Begun, Ended, Monitor, side_parts
 
 Clock = Callable[[], int]
 """Now, in UTC microseconds; it never goes back."""
+
+_NATIVE: Final = "CHANNEL(audionativeformat)"
+"""As in `(ulaw|alaw)`."""
+_FORMAT: Final = re.compile(r"[a-z0-9]+")
+_IN_WHOLE_STEPS: Final = {
+    "ulaw",
+    "alaw",
+    "slin",
+    "gsm",
+    "g726",
+    "g726aal2",
+    "adpcm",
+    "g729",
+    "speex",
+}
+"""Codecs of 8 kHz in frames of 10 or 20 ms. What is resampled, or comes in frames of 30 ms, leaves
+something over of MixMonitor's steps of 20 ms."""
 
 LOOK_MS: Final = 500
 """How long a look waits for the file system to show what Asterisk did. 0.7 ms is usual."""
@@ -220,9 +238,17 @@ class MuteDriver:
     async def end(self, monitor: Monitor) -> Ended:
         """Mute the monitor. It stays on the channel.
 
+        Where the channel's audio doesn't come in whole steps of MixMonitor's, it is ended instead:
+        what is left over of a side that falls silent in the pause would be read, however late,
+        with what that side says next.
+
         Raises:
             MonitorLostError: it was not there to be muted.
         """
+        formats = (await self._channel.read(_NATIVE))[_NATIVE]
+        names = set(_FORMAT.findall(formats))
+        if not names or not names <= _IN_WHOLE_STEPS:
+            return await self._segments.end(monitor)
         asked_us = self._clock()
         await self._set(monitor, muted=True)
         answered_us = self._clock()
