@@ -8,6 +8,7 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage or configuration, 3 no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -135,6 +136,7 @@ def _exit_statuses() -> Iterator[None]:
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command. Nothing that it makes is for others, missing folders above it included."""
+    os.umask(os.umask(0o077) | 0o027)
     with _exit_statuses():
         app()

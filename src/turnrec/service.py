@@ -286,7 +286,9 @@ class Service:
         """
         recordings = self._settings.recordings
         # Asterisk writes the spool, turnrec alone the joined files.
-        recordings.spool_dir.mkdir(mode=0o770, parents=True, exist_ok=True)
+        if not recordings.spool_dir.exists():
+            recordings.spool_dir.mkdir(parents=True)
+            recordings.spool_dir.chmod(0o770)  # whatever the umask took away from Asterisk's group
         recordings.dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         await asyncio.to_thread(self._copies.clear)
         self._note(EntryKind.SERVER_STARTED)
