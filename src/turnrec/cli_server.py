@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import sys
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from turnrec.service import Service
 
 GROUP = CommandGroup("Server")
+_OPEN_FILES: Final = 65_536
 _SWITCH_INTERVAL_S = 0.0005
 """A turn waits for the interpreter at most so long: p99 of a resume fell to 0.74 of what it was
 with Python's 5 ms (docs/benchmarks.md)."""
@@ -60,7 +62,15 @@ def serve(
         arguments = ["serve"] if config is None else ["serve", "--config", str(config)]
         status = asyncio.run(supervise(arguments, settings.server.control_socket, watchdog_s))
         raise typer.Exit(status)
+    _allow_open_files()
     asyncio.run(_serve(Service(settings)))
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets: the usual 1024 are fewer than connections alone may be."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(_OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _serve(service: Service) -> None:

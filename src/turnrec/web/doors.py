@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 import stat
@@ -15,13 +16,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from turnrec.core.errors import TurnrecError
 from turnrec.web.gate import Gate as App
 
+logger = logging.getLogger(__name__)
+
 _GRACE_S: Final = 5
 """How long streams may take to end when the server does."""
+
+
+MOST_CONNECTIONS: Final = 512
+"""At one door. More are closed at once: their descriptors are the FastAGI server's too."""
+_REQUEST_WITHIN_S: Final = 20.0
+"""How long a request's head may take, from the connection or from its first byte on, and what is
+left of its body after it was answered."""
 
 
 class SocketTakenError(TurnrecError):
@@ -38,12 +50,60 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Connection(H11Protocol):
+    """One connection, which may neither come as one of too many nor dawdle over a request.
+
+    uvicorn waits for a head as long as somebody likes, ends its wait between two requests with the
+    first byte of the next, and goes on reading a body whose request it has answered.
+    """
+
+    within_s = _REQUEST_WITHIN_S
+    most = MOST_CONNECTIONS
+    _dawdling: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # as uvicorn's own
+        if len(self.connections) > self.most:
+            logger.warning("more than %d connections at the API, one closed", self.most)
+            self.transport.abort()
+        else:
+            self._dawdling = self.loop.call_later(self.within_s, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(is_owed=False)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait(is_owed=self._is_owed())
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait(is_owed=self._is_owed())
+
+    def _is_owed(self) -> bool:
+        """Whether a head has begun and not ended, or a body that nobody reads any more."""
+        if self.conn.their_state is h11.IDLE:
+            return bool(self.conn.trailing_data[0])
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
+
+    def _wait(self, *, is_owed: bool) -> None:
+        if is_owed and self._dawdling is None:
+            self._dawdling = self.loop.call_later(self.within_s, self.transport.abort)
+        elif not is_owed and self._dawdling is not None:
+            self._dawdling.cancel()
+            self._dawdling = None
+
+
 class _Door:
     """An application behind a listening socket."""
+
+    connection = _Connection
 
     def __init__(self, app: App) -> None:
         config = uvicorn.Config(
             app,
+            http=self.connection,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -5,6 +5,7 @@ It knows no route's meaning. What it doesn't let through reaches nobody.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -29,6 +30,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES: Final = 4 << 20
 _MAX_PATH: Final = 2048
+_BODY_WITHIN_S: Final = 30.0
 _GUARDED: Final = ("/v1/", "/metrics")
 _ACTOR: Final = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 
@@ -111,8 +113,11 @@ class KeyAdmission:
 class Gate:
     """The ASGI application around the application."""
 
-    def __init__(self, app: App, admission: Admission) -> None:
+    def __init__(
+        self, app: App, admission: Admission, *, body_within_s: float = _BODY_WITHIN_S
+    ) -> None:
         self._app = app
+        self._body_within_s = body_within_s
         self._admission = admission
         self._memory = Memory()
 
@@ -145,7 +150,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            body = await _read(headers, receive)
+            try:
+                async with asyncio.timeout(self._body_within_s):
+                    body = await _read(headers, receive)
+            except TimeoutError:
+                raise TooSlowError from None
             if body is None:
                 return
             given = _given(body, receive)
@@ -171,6 +180,15 @@ class TooLargeError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__(f"a body has at most {MAX_BODY_BYTES} bytes")
+
+
+class TooSlowError(RefusedError):
+    """A body that doesn't come to its end."""
+
+    id = "request-timeout"
+
+    def __init__(self) -> None:
+        super().__init__(f"a body is to be here within {_BODY_WITHIN_S:g} s")
 
 
 async def _read(headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
