@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 # Tests run side by side, a module's in one process: one PBX each, started by whoever needs it.
 PYTEST_JOBS ?= 2
-PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile
+PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder
 # Both must collect the same: a set in a test's id has another order in each process otherwise.
 export PYTHONHASHSEED ?= 0
 
