@@ -204,7 +204,7 @@ _WHO_HOLDS_IT: Final = f"""
     WHERE l.locktype = 'advisory' AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND l.classid = {_ADVISORY_LOCK >> 32} AND l.objid = {_ADVISORY_LOCK & 0xFFFFFFFF}
-"""  # noqa: S608 - nothing but our own constant goes in
+"""  # noqa: S608 - nothing but our own constant goes in  # nosec B608
 
 
 def _take_advisory_lock(connection: Any) -> None:

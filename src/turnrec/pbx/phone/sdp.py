@@ -72,7 +72,7 @@ class MediaDescription:
             raise MalformedError("SDP without audio", body)
         codecs = (CODEC_BY_PAYLOAD_TYPE.get(number) for number in reader.formats)
         # An old way to hold a call is the address 0.0.0.0 (RFC 2543).
-        direction = Direction.INACTIVE if reader.host == "0.0.0.0" else reader.direction  # noqa: S104
+        direction = Direction.INACTIVE if reader.host == "0.0.0.0" else reader.direction  # noqa: S104  # nosec B104
         return cls(
             host=reader.host,
             port=reader.port,
