@@ -6,6 +6,7 @@ finds is entered by those who use it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -25,6 +26,7 @@ from turnrec.ports import FlowSource, Path
 
 logger = logging.getLogger(__name__)
 
+_PART = re.compile(r"[0-9A-Z]{26}-[0-9]{3,9}\.wav")
 _MICROSECONDS = re.compile(r"[0-9]{1,18}")
 _WITH_SEGMENT = 3
 _TELLING = (EntryKind.ACTION_DONE, EntryKind.RECORDER_CHANGED)
@@ -87,6 +89,26 @@ class LedgerMemory:
         await self._ledger.flush()
         record = await self._ledger.call(call_id)
         return record is not None and not record.live
+
+    async def was_lost_sight_of(self, call_id: str) -> bool:
+        """Whether turnrec died after the last entry of this call: what came then isn't entered."""
+        history = await self._ledger.entries(call_id=call_id, limit=None)
+        after_seq = history[-1].seq if history else 0
+        while later := await self._ledger.entries(after_seq=after_seq):
+            for one in later:
+                if one.entry.kind in (EntryKind.SERVER_STARTED, EntryKind.SERVER_STOPPED):
+                    return one.entry.kind is EntryKind.SERVER_STARTED
+            after_seq = later[-1].seq
+        return False
+
+    async def stray_parts(self) -> list[str]:
+        """The parts in the spool whose recording no entry names: a crash took it before it was
+        written, and the call was over before it could be told again.
+        """
+        names = await asyncio.to_thread(_parts_in, self._spool)
+        await self._ledger.flush()
+        known = await self._ledger.known_recordings({_recording_of(name) for name in names})
+        return sorted(name for name in names if _recording_of(name) not in known)
 
     async def orphans(self, known: Container[str]) -> list[Call]:
         """The calls that the ledger believes are live, but for those with a known uniqueid."""
@@ -349,6 +371,16 @@ def _replay(recording: OpenRecording, entry: Entry) -> None:
     elif recording.gap_began_us is not None:
         # The recorder changes only once its segment's end is proven: the holds come afterwards.
         recording.open_gap(recording.gap_began_us, frozenset(entry.holds), entry.node)
+
+
+def _parts_in(spool: FilePath) -> list[str]:
+    if not spool.is_dir():
+        return []
+    return [path.name for path in spool.iterdir() if _PART.fullmatch(path.name)]
+
+
+def _recording_of(part: str) -> str:
+    return part.partition("-")[0]
 
 
 def _int(value: object, default: int) -> int:

@@ -27,6 +27,13 @@ _LIST_TIMEOUT_MS = 5_000
 """A list of hundreds of channels takes longer than one action."""
 
 
+_ENDED_UNSEEN = (
+    "it ended after turnrec had died: what was done in between is not entered, and what was said in"
+    " between may be missing in its recording"
+)
+_NAMES_AN_ALARM = 20
+
+
 class Watch:
     """Keeps the live calls and Asterisk's channels in step."""
 
@@ -49,6 +56,7 @@ class Watch:
             self._sweep, interval_s, name="sweep", complaint="a sweep failed; the next one comes"
         )
         self._reconciling = asyncio.Lock()
+        self._has_told_of_strays = False
 
     def start(self) -> None:
         """Listen to AMI and begin to sweep."""
@@ -87,9 +95,12 @@ class Watch:
                 if uniqueid in there or await self._is_there(uniqueid):
                     await self._adopt(uniqueid)
                 else:
+                    if await self._memory.was_lost_sight_of(call.id):
+                        self._calls.notes.alarm(call, "ended-unseen", _ENDED_UNSEEN)
                     self._calls.restore(call)
                     await self._calls.hang_up(uniqueid, asker)
             await self._net.sync(channels)
+            await self._tell_of_strays()
 
     async def _is_there(self, uniqueid: str) -> bool:
         """Ask for this one channel: a caller can forge events and rows, but not this answer.
@@ -103,6 +114,17 @@ class Watch:
         except TurnrecError:
             return True
         return True
+
+    async def _tell_of_strays(self) -> None:
+        """Once, when every call that is still there has been taken up."""
+        if self._has_told_of_strays:
+            return
+        self._has_told_of_strays = True
+        strays = await self._memory.stray_parts()
+        for first in range(0, len(strays), _NAMES_AN_ALARM):
+            names = ", ".join(strays[first : first + _NAMES_AN_ALARM])
+            sentence = f"no entry names the recording of {names}: look at them in the spool"
+            self._calls.notes.alarm(None, "stray-parts", sentence)
 
     async def _adopt(self, uniqueid: str) -> None:
         try:

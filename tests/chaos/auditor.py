@@ -324,6 +324,10 @@ class Ledger:
             rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM entries ORDER BY seq")
             return cls([dict(zip(COLUMNS, row, strict=True)) for row in rows])
 
+    def of_alarm(self, name: str) -> Iterator[Json]:
+        """The alarms of one name."""
+        return (one for one in self.kind("alarm") if one["result"] == name)
+
     def kind(self, *kinds: str) -> Iterator[Json]:
         """The entries of some kinds."""
         return (one for one in self.entries if one["kind"] in kinds)
@@ -397,7 +401,9 @@ def _without_outcome(asked: Iterable[Json], report: Report) -> None:
 
 def audit_told(ledger: Ledger, journal: Journal, report: Report) -> None:
     """As many turns are entered as bots were told of, but for those that a crash has lost."""
+    # A turn whose predecessor turnrec never heard of may be the one before again, to it.
     begun = Counter((entry["uniqueid"], entry["node"]) for entry in ledger.kind("turn_begun"))
+    begun |= Counter((entry["uniqueid"], entry["node"]) for entry in ledger.kind("action_done"))
     crashes = list(_crashes(ledger))
     is_set = bool(journal.when("clock"))
     for call in journal.calls.values():
@@ -533,11 +539,21 @@ def audit_books(ledger: Ledger, files: Files, journal: Journal, report: Report) 
             report.add(
                 "recording without a call", str(path.name), "no ledger entry names this file"
             )
+    told_of = " ".join(entry["detail"] for entry in ledger.of_alarm("stray-parts"))
     for path in files.parts():
-        if path.suffix == ".wav" and path.stem.split("-")[0] not in recordings:
+        if path.suffix != ".wav" or path.stem.split("-")[0] in recordings:
+            continue
+        if path.name in told_of:
+            report.numbers["parts of no recording, as the ledger tells"] += 1
+        else:
             report.add("recording without a call", path.name, "a part whose recording nobody knows")
+    crashes = list(_crashes(ledger))
     for call in journal.calls.values():
         if call.was_recorded and not by_uniqueid.get(call.uniqueid):
+            told = [int(mark["at_us"]) for mark in call.marks if is_recorded(mark)]
+            if all(any(begin <= at <= end for begin, end in crashes) for at in told):
+                report.numbers["calls told, and lost by a crash of the server"] += 1
+                continue
             says = f"the bot was told that it is recorded; channel {call.uniqueid} has no recording"
             report.add("call without a recording", call.name, says)
     report.numbers["calls"] = len(journal.calls)
@@ -599,8 +615,11 @@ def audit_losses(ledger: Ledger, files: Files, journal: Journal, report: Report)
     by_uniqueid: dict[str, list[Recording]] = defaultdict(list)
     for one in recordings_of(ledger).values():
         by_uniqueid[one.uniqueid or ""].append(one)
+    unseen = {entry["uniqueid"] for entry in ledger.of_alarm("ended-unseen")}
     for call in journal.calls.values():
-        if call.uniqueid and by_uniqueid.get(call.uniqueid):
+        if call.uniqueid in unseen:
+            report.numbers["calls whose end turnrec did not live to see, as the ledger tells"] += 1
+        elif call.uniqueid and by_uniqueid.get(call.uniqueid):
             _audit_call(call, by_uniqueid[call.uniqueid], files, journal, report)
 
 

@@ -308,6 +308,17 @@ def test_a_recording_that_failed_as_a_whole_is_no_loss_where_the_ledger_says_why
     assert sum("failed as a whole" in what for what in report.numbers) == 1
 
 
+def test_what_the_ledger_says_that_a_crash_has_taken_is_no_finding(house: House) -> None:
+    lose(house, 3.0, 5.0)
+    with_a_stray_part(house)
+    says = json.dumps({"sentence": "no entry names the recording of 02REC-001.wav"})
+    house.enter("alarm", result="stray-parts", detail=says, call_id=None, uniqueid=None)
+    assert {one.kind for one in house.audit().findings} == {"lost open audio"}
+    (house.folder / "ledger.db").unlink()
+    house.enter("alarm", result="ended-unseen")
+    assert house.audit().findings == []
+
+
 def test_what_was_never_called_recorded_is_no_loss(house: House) -> None:
     lose(house, 3.0, 5.0)
     told = [line for line in house.lines if line.get("name") == "open"]
