@@ -19,6 +19,8 @@ MAX_LINE_BYTES = 16 * 1024
 """Far above what res_agi.c sends (its buffers are 2 KiB), far below what hurts."""
 MAX_ENVIRONMENT_LINES = 256
 MAX_REPLY_LINES = 256
+MAX_MESSAGE_BYTES = 128 * 1024
+"""Of an environment, and of a reply: thousands of sessions may be in memory at once."""
 MAX_COMMAND_BYTES = 2047
 """res_agi.c reads commands into a buffer of 2048 bytes and cuts longer ones silently."""
 
@@ -117,6 +119,7 @@ class AgiParser:
         self._environment_lines = 0
         self._in_environment = True
         self._reply: list[str] = []
+        self._message_bytes = 0
 
     @property
     def is_between(self) -> bool:
@@ -134,9 +137,14 @@ class AgiParser:
             _check_length(line)
             # Caller names may be Latin-1: each undecodable byte survives as a surrogate.
             text = line.decode("utf-8", "surrogateescape").removesuffix("\r")
+            self._message_bytes += len(line)
             message = self._take(text)
             if message is not None:
                 messages.append(message)
+            if not self._reply and not self._in_environment:
+                self._message_bytes = 0
+            elif self._message_bytes > MAX_MESSAGE_BYTES:
+                raise AgiProtocolError(f"AGI message of more than {MAX_MESSAGE_BYTES} bytes")
         self._scanned = len(self._buffer)
         _check_length(self._buffer)
         return messages
