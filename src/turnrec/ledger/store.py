@@ -123,7 +123,7 @@ class Ledger(LedgerReader):
             raise LedgerClosedError
         self._backlog.put(to_columns(entry))
 
-    async def flush(self, *, timeout_s: float = 5.0) -> None:
+    async def flush(self, *, timeout_s: float = 30.0) -> None:
         """Wait until all that was appended before this call is durable.
 
         Raises:

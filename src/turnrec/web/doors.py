@@ -124,6 +124,12 @@ class _Door:
         self._server.should_exit = True
         await asyncio.wait({self._task})
         self._task = None
+        # What did not end within the grace: nobody will read of it any more.
+        for connection in list(self._server.server_state.connections):
+            transport = connection.transport
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)
 
 
 class ControlSocket(_Door):

@@ -59,6 +59,8 @@ def _missing(evidence: Evidence) -> Iterable[str]:
     for phase in evidence.way.phases:
         if phase in VOICES and _expected(evidence, phase) is Heard.YES:
             said_s = evidence.said_s.get(phase, 0.0)
+            if 0 < said_s <= UNJUDGED_S:
+                continue  # the machine gave the phase no time: there is nothing to judge
             least_s = max(PRESENT_PART * (said_s - UNJUDGED_S), 0.1)
             heard_s = [_together_s(samples, phase) for samples in audio]
             if max(heard_s, default=0.0) < least_s:
