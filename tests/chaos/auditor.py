@@ -32,6 +32,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -484,7 +485,7 @@ def recordings_of(ledger: Ledger) -> dict[str, Recording]:
     return found
 
 
-@dataclass(slots=True)
+@dataclass
 class Files:
     """Everything with sound in it."""
 
@@ -496,6 +497,14 @@ class Files:
         names = ("*.wav", "*.stray")
         found = {one for name in names for one in self.recordings.rglob(name) if one.is_file()}
         return sorted(found)
+
+    @cached_property
+    def parts_of(self) -> dict[str, list[Path]]:
+        """The parts by the recording that their names say."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in self.parts():
+            found[path.stem.rpartition("-")[0]].append(path)
+        return found
 
     def parts(self) -> list[Path]:
         """Whatever Asterisk has left."""
@@ -693,7 +702,7 @@ def _sound_of(one: Recording, files: Files) -> tuple[Samples, int]:
     name = detail.get("file")
     if name is not None and (files.recordings / name).is_file():
         return channels_of(files.recordings / name)[0], mended
-    parts = [path for path in files.parts() if path.stem.rpartition("-")[0] == one.id]
+    parts = files.parts_of.get(one.id, [])
     sounds = [channels_of(path)[0] for path in parts]
     return (np.concatenate(sounds) if sounds else np.zeros(0, np.int16)), mended
 
