@@ -72,12 +72,15 @@ class Defects(logging.Handler):
 
 @pytest.fixture
 def defects() -> Iterator[list[str]]:
-    handler, logger = Defects(), logging.getLogger("turnrec")
-    logger.addHandler(handler)
-    logger.propagate = False
+    handler = Defects()
+    loggers = [logging.getLogger(name) for name in ("turnrec", "asyncio", "uvicorn")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
     yield handler.messages
-    logger.propagate = True
-    logger.removeHandler(handler)
+    for logger in loggers:
+        logger.propagate = True
+        logger.removeHandler(handler)
 
 
 # ------------------------------------------------------------------ AMI's stream

@@ -247,6 +247,20 @@ async def test_a_request_within_a_request_needs_a_key_of_its_own(tmp_path: Path,
     assert statuses.count(200) <= 1
 
 
+async def test_garbage_within_a_request_is_no_defect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Asked()
+    app.may_answer.clear()
+    async with opened(tmp_path, app) as house:
+        request = b"GET /v1/x HTTP/1.1\r\n" + house.head + b"Transfer-Encoding: chunked\r\n\r\n"
+        assert await house.say(request + b"no chunk\r\n\r\n") == b""
+        app.may_answer.set()
+        for bad in (b"\0garbage\r\n\r\n", b"GET /v1/y HTTP/9\r\n\r\n"):
+            assert (await house.say(bad)).startswith(b"HTTP/1.1 400")
+    assert [one.message for one in caplog.records if one.exc_info] == []
+
+
 async def test_a_head_beyond_all_measure_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path, Asked()) as house:
         answer = await house.say(b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000)

@@ -81,6 +81,15 @@ class _Connection(H11Protocol):
         super().on_response_complete()
         self._wait(is_owed=self._is_owed())
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; where an answer is under way, leave: there can't be two."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        elif self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        self.transport.close()
+
     def _is_owed(self) -> bool:
         """Whether a head has begun and not ended, or a body that nobody reads any more."""
         if self.conn.their_state is h11.IDLE:
