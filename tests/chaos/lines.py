@@ -36,7 +36,8 @@ class Ailment(enum.StrEnum):
     TWICE = "twice"
     """Each answer comes twice."""
     ERROR = "error"
-    """What is asked is done, and answered with an error."""
+    """FastAGI: what is asked is done, and answered with an error all the same. AMI: it is refused,
+    and not done; that a refusal lies is nothing that Asterisk does."""
 
 
 class Protocol(enum.Enum):
@@ -122,19 +123,37 @@ class Line:
         answering, to_answering = (server, to_server) if is_ami else (client, to_client)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._ask(asking, to_answering))
+                both.create_task(self._ask(asking, to_answering, to_asking))
                 both.create_task(self._answer(answering, to_asking))
         except* _BROKEN:
             pass
         finally:
             to_server.close()
 
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ask(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        back: asyncio.StreamWriter,
+    ) -> None:
         while data := await reader.read(_CHUNK):
             await self._pass_time()
+            if self.ailment is Ailment.ERROR and self._protocol is Protocol.AMI:
+                data = self._refused(data, back)
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError
+
+    def _refused(self, data: bytes, back: asyncio.StreamWriter) -> bytes:
+        """Answer AMI's actions with errors; return what is let through: a login, and a rest."""
+        *actions, rest = data.split(self._protocol.value)
+        through = b""
+        for action in (one + self._protocol.value for one in actions):
+            if action.lower().startswith(b"action: login"):
+                through += action
+            else:
+                back.write(self._protocol.refused(action))
+        return through + rest
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         rest, end = b"", self._protocol.value
@@ -158,7 +177,7 @@ class Line:
                 return []
             case Ailment.TWICE:
                 return [copy for one in messages for copy in [one] * (1 + is_answer(one))]
-            case Ailment.ERROR:
+            case Ailment.ERROR if self._protocol is Protocol.AGI:
                 return [self._protocol.refused(one) if is_answer(one) else one for one in messages]
             case Ailment.DISORDER:
                 answers = [one for one in messages if is_answer(one)]
