@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SIZE_BYTES = 4 << 30
+_ATTEMPTS = 50
 FOLDERS = ("spool", "recordings", "ledger")
 
 
@@ -23,6 +24,7 @@ class Disk:
         self._mount = mount
         self._folders = folders
         self._filler = mount / "filler"
+        self._covered: list[Path] = []
 
     def fill(self) -> None:
         """Leave not one free block."""
@@ -43,13 +45,21 @@ class Disk:
     def make_read_only(self) -> None:
         """Let nothing new be written; what is open for writing stays so, as after a remount."""
         for folder in self._folders:
-            _run("mount", "--bind", str(folder), str(folder))
-            _run("mount", "-o", "remount,ro,bind", str(folder))
+            for _ in range(_ATTEMPTS):
+                _run("mount", "--bind", str(folder), str(folder))
+                try:
+                    _run("mount", "-o", "remount,ro,bind", str(folder))
+                except subprocess.CalledProcessError:
+                    # Somebody has opened a file for writing in between: it is busy.
+                    _run("umount", "-l", str(folder))
+                else:
+                    self._covered.append(folder)
+                    break
 
     def make_writable(self) -> None:
         """Undo `make_read_only`."""
-        for folder in self._folders:
-            _run("umount", "-l", str(folder))
+        while self._covered:
+            _run("umount", "-l", str(self._covered.pop()))
 
     def block(self) -> None:
         """Have every write wait."""
