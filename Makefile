@@ -6,9 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Tests run side by side, a module's in one process: one PBX each, started by whoever needs it.
+# Tests run side by side; those that listen to a real Asterisk in one process (tests/conftest.py).
 PYTEST_JOBS ?= 2
-PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadgroup --no-loadscope-reorder
 # Both must collect the same: a set in a test's id has another order in each process otherwise.
 export PYTHONHASHSEED ?= 0
 

@@ -320,7 +320,7 @@ async def look_at_the_recording(visitor: Visitor, recording_id: str, pictures: P
     await expect(page.locator(".entry.current")).to_contain_text("Not recorded")
     verdict = page.locator(".verdict")
     await expect(verdict).to_be_visible()
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(5 * WAIT_S):
         # The next checkpoint signs what was just entered.
         while "Proven" not in await verdict.inner_text():
             await page.reload()

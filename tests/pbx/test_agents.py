@@ -73,6 +73,9 @@ async def talk_to_an_agent(here: Rig, extension: str) -> str:
 
         async def on_mark(_extension: str, word: str) -> None:
             call.source = Tone(CALLER_TO_AGENT_HZ if word == "announced" else CALLER_HZ)
+            if word != "announced":
+                # What was said to the agent must be over for longer than any guard, by packets.
+                await call.wait_sent(packets=10, timeout_s=30)
 
         here.marks[dialled] = on_mark
         call = await caller.dial(f"sip:{dialled}@{here.sip}", MediaOptions(source=Tone(CALLER_HZ)))
