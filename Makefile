@@ -13,7 +13,7 @@ PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadgroup --no-loadscope-reorder
 export PYTHONHASHSEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stay test test-postgresql matrix chaos soak lint bench clean
+.PHONY: help demo demo-stay test test-postgresql matrix chaos soak fuzz audit lint bench clean
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,14 @@ chaos: $(STAMP)   ## Calls under random faults, judged by a program of its own: 
 
 soak: $(STAMP)   ## 200 calls for half an hour: leaks, memory, descriptors: SOAK="--minutes 5"
 	$(BIN)/python -m bench soak $(SOAK)
+
+fuzz: $(STAMP)   ## Everything that reads bytes from outside, with 2000 examples each
+	TURNREC_FUZZ_EXAMPLES=2000 $(BIN)/pytest $(PYTEST_PARALLEL) tests/fuzz tests/pbx/test_contract.py $(PYTEST_ARGS)
+
+audit: $(STAMP)   ## Known holes in what turnrec depends on (asks an advisory service), and in its own code
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install 'bandit>=1.9' 'pip-audit>=2.10'
+	$(BIN)/bandit -q -r src -s B101,B105,B311,B404,B603  # what ruff's S rules look for already
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 lint: $(STAMP)   ## Formatter, linter and types
 	$(BIN)/ruff format --check .
