@@ -16,7 +16,7 @@ export PYTHONHASHSEED ?= 0
 .PHONY: help demo demo-stay test test-postgresql matrix chaos soak fuzz audit lint bench clean
 
 help:            ## Say what there is
-	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: $(STAMP)   ## One real call to the sample bot on a real Asterisk, checked afterwards
 	@$(BIN)/turnrec demo --dir var/demo
