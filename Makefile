@@ -6,9 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Tests run side by side; those that listen to a real Asterisk in one process (tests/conftest.py).
+# Those that listen to a real Asterisk judge sound by packets of 20 ms: one after the other. All others
+# run side by side, before them.
+LISTENING := tests/chaos tests/page tests/pbx tests/security
+OTHERS := tests/fuzz tests/loopback tests/unit tests/test_import_direction.py
 PYTEST_JOBS ?= 2
-PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadgroup --no-loadscope-reorder
+PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder
 # Both must collect the same: a set in a test's id has another order in each process otherwise.
 export PYTHONHASHSEED ?= 0
 
@@ -25,7 +28,8 @@ demo-stay: $(STAMP)   ## The sample bot, waiting for your own softphone
 	@$(BIN)/turnrec demo --dir var/demo --stay
 
 test: $(STAMP) lint   ## Lint, types and every test, those on a real Asterisk included
-	$(BIN)/pytest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_PARALLEL) $(OTHERS) $(PYTEST_ARGS)
+	$(BIN)/pytest $(LISTENING) $(PYTEST_ARGS)
 
 test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL=URL of an empty one
 	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'
