@@ -6,15 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Those that listen to a real Asterisk judge sound by packets of 20 ms: one after the other. All others
-# run side by side, before them.
-LISTENING := tests/chaos tests/page tests/pbx tests/security
-OTHERS := tests/fuzz tests/loopback tests/unit tests/test_import_direction.py
-PYTEST_JOBS ?= 2
-PYTEST_PARALLEL := -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder
-# Both must collect the same: a set in a test's id has another order in each process otherwise.
-export PYTHONHASHSEED ?= 0
-
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-stay test test-postgresql matrix chaos soak fuzz audit lint bench clean
 
@@ -28,8 +19,7 @@ demo-stay: $(STAMP)   ## The sample bot, waiting for your own softphone
 	@$(BIN)/turnrec demo --dir var/demo --stay
 
 test: $(STAMP) lint   ## Lint, types and every test, those on a real Asterisk included
-	$(BIN)/pytest $(PYTEST_PARALLEL) $(OTHERS) $(PYTEST_ARGS)
-	$(BIN)/pytest $(LISTENING) $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_ARGS)
 
 test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL=URL of an empty one
 	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'
@@ -45,7 +35,7 @@ soak: $(STAMP)   ## 200 calls for half an hour: leaks, memory, descriptors: SOAK
 	$(BIN)/python -m bench soak $(SOAK)
 
 fuzz: $(STAMP)   ## Everything that reads bytes from outside, with 2000 examples each
-	TURNREC_FUZZ_EXAMPLES=2000 $(BIN)/pytest $(PYTEST_PARALLEL) tests/fuzz tests/pbx/test_contract.py $(PYTEST_ARGS)
+	TURNREC_FUZZ_EXAMPLES=2000 $(BIN)/pytest tests/fuzz tests/pbx/test_contract.py $(PYTEST_ARGS)
 
 audit: $(STAMP)   ## Known holes in what turnrec depends on (asks an advisory service), and in its own code
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install 'bandit>=1.9' 'pip-audit>=2.10'
