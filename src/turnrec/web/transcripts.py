@@ -6,15 +6,14 @@ where it is wrong, never what it said there.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 from fastapi import Path as InPath
-from fastapi.responses import StreamingResponse
 from pydantic import Field, StrictBool
 
 from turnrec.core.call import Call
@@ -37,6 +36,7 @@ from turnrec.transcripts import Transcripts
 from turnrec.web.access import Access, BotKey, Reader, Watcher
 from turnrec.web.bodies import Body, Whole
 from turnrec.web.calls import CallName, Repeat
+from turnrec.web.sse import EventStream
 
 Export = Callable[
     [Access, str, TranscriptFormat, TranscriptTime, PauseBehavior | None],
@@ -45,7 +45,6 @@ Export = Callable[
 """Writes the transcript of a call or a recording, by name, where it is theirs to see."""
 
 _MAX_AT_ONCE: Final = 200
-_ALIVE_EVERY_S: Final = 15.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MEDIA_TYPES: Final = {TranscriptFormat.VTT: "text/vtt", TranscriptFormat.JSON: "application/json"}
 
@@ -140,20 +139,17 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
             ],
         }
 
-    @router.get("/calls/{call}/transcription/events", response_model=None)
+    @router.get("/calls/{call}/transcription/events", response_class=EventStream, status_code=200)
     async def events(
         access: BotKey,
         call: CallName,
         recogniser: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> StreamingResponse:
+    ) -> EventStream:
         """Hear when transcription halts and resumes (server-sent events)."""
         found = find(access, call)
         notices = transcripts.recognisers.listen(found, recogniser)
-        return StreamingResponse(
-            _stream(found, notices),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store"},
-        )
+        # A recogniser that isn't told of a halt goes on listening: its stream ends with the call.
+        return EventStream(_frames(found, notices), longest_s=math.inf)
 
     @router.post("/calls/{call}/recognisers", response_model=None, status_code=201)
     async def register(
@@ -199,29 +195,11 @@ def transcript_routes(transcripts: Transcripts, export: Export) -> APIRouter:
     return router
 
 
-async def _stream(call: Call, notices: AsyncIterator[Notice]) -> AsyncIterator[str]:
-    """Server-sent events; a comment now and then finds out whether anybody listens still."""
-
-    async def following() -> Notice | None:
-        return await anext(notices, None)
-
-    waiting = asyncio.create_task(following())
-    try:
-        while True:
-            await asyncio.wait({waiting}, timeout=_ALIVE_EVERY_S)
-            if not waiting.done():
-                yield ": alive\n\n"
-                continue
-            notice = waiting.result()
-            if notice is None:
-                return
-            waiting = asyncio.create_task(following())
-            name = "halted" if notice.halted else "resumed"
-            data = json.dumps(_notice(call, notice))
-            yield f"id: {notice.number}\nevent: {name}\ndata: {data}\n\n"
-    finally:
-        waiting.cancel()
-        await asyncio.wait({waiting})
+async def _frames(call: Call, notices: AsyncIterator[Notice]) -> AsyncIterator[bytes]:
+    async for notice in notices:
+        name = "halted" if notice.halted else "resumed"
+        data = json.dumps(_notice(call, notice))
+        yield f"id: {notice.number}\nevent: {name}\ndata: {data}\n\n".encode()
 
 
 def _notice(call: Call, notice: Notice) -> dict[str, JSON]:
