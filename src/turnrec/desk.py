@@ -24,7 +24,9 @@ from turnrec.core.policy import Action, AgentPolicy
 from turnrec.core.recorder import Source, State
 from turnrec.describe import describe_call, describe_past_call
 from turnrec.keeping import check_reason
+from turnrec.ledger.reader import LedgerReader
 from turnrec.ledger.store import Ledger
+from turnrec.ledger.views import CallRecord
 from turnrec.talks import Talks
 from turnrec.web.access import Access
 
@@ -56,8 +58,8 @@ class CallDesk:
             ]
             page = [describe_call(call) for call in found[:limit]]
             return page, found[limit - 1].id if len(found) > limit else None
-        bots = access.bots if bot is None else frozenset({bot}) & (access.bots or {bot})
         await self._ledger.flush()
+        bots = access.bots_among(bot)
         records = await self._ledger.calls(bots=bots, limit=limit + 1, before=cursor)
         shown = [
             self._describe_record(record.call_id) or describe_past_call(record)
@@ -71,17 +73,12 @@ class CallDesk:
         Raises:
             UnknownCallError: none has this name, or it isn't theirs to see.
         """
-        unknown = UnknownCallError(name[:_NAME])
         call = self._calls.search(name)
         if call is not None:
-            access.check_sees(call.bot.name, unknown)
+            access.check_sees(call.bot.name, UnknownCallError(name[:_NAME]))
             return describe_call(call)
         await self._ledger.flush()
-        record = await self._ledger.call(name) or await self._ledger.find_call(name)
-        if record is None:
-            raise unknown
-        access.check_sees(record.bot, unknown)
-        return describe_past_call(record)
+        return describe_past_call(await past_call(self._ledger, access, name))
 
     def _describe_record(self, call_id: str) -> dict[str, JSON] | None:
         call = self._calls.search(call_id)
@@ -196,12 +193,8 @@ class CallDesk:
             CallEndedError: it is over.
             TurnrecError: Asterisk could not be asked.
         """
-        unknown = UnknownCallError(name[:_NAME])
         await self._ledger.flush()
-        record = await self._ledger.call(name) or await self._ledger.find_call(name)
-        if record is None:
-            raise unknown
-        access.check_sees(record.bot, unknown)
+        record = await past_call(self._ledger, access, name)
         if record.live and record.uniqueid:
             try:
                 call = await self._calls.adopt(await self._ways.named(record.uniqueid))
@@ -210,6 +203,20 @@ class CallDesk:
             if call is not None:
                 return call
         raise CallEndedError("go on", State.ENDED)
+
+
+async def past_call(ledger: LedgerReader, access: Access, name: str) -> CallRecord:
+    """A call that the ledger knows, by its id, uniqueid or external id; the newest of that name.
+
+    Raises:
+        UnknownCallError: none has this name, or it isn't theirs to see.
+    """
+    unknown = UnknownCallError(name[:_NAME])
+    record = await ledger.find_call(name)
+    if record is None:
+        raise unknown
+    access.check_sees(record.bot, unknown)
+    return record
 
 
 def _asker(access: Access, person: str | None = None, reason: str | None = None) -> Asker:

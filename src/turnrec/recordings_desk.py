@@ -7,7 +7,6 @@ is in the ledger first (`turnrec.listening`).
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 from collections import OrderedDict
@@ -31,7 +30,12 @@ from turnrec.recordings.disk import day_of
 from turnrec.recordings.export import Source
 from turnrec.recordings.inside import open_inside, path_inside
 from turnrec.recordings.peaks import peaks_of
-from turnrec.recordings.sound import SoundChangedError, SoundFormat, SoundUnreadableError
+from turnrec.recordings.sound import (
+    SoundChangedError,
+    SoundFormat,
+    SoundUnreadableError,
+    hash_descriptor,
+)
 from turnrec.recordings.transcript_file import transcript_path
 from turnrec.redaction import source_of
 from turnrec.transcript_export import TranscriptExport
@@ -48,7 +52,6 @@ MEDIA_TYPES: Final = {
 _NAME: Final = 64
 _MOST_PEAKS: Final = 64
 _MOST_HASHES: Final = 1_000
-_HASH_BYTES: Final = 1 << 20
 
 
 class RecordingNotClosedError(RefusedError):
@@ -133,11 +136,8 @@ class RecordingDesk:
         self, access: Access, wanted: Wanted, *, limit: int, cursor: str | None
     ) -> tuple[list[dict[str, JSON]], str | None]:
         """Recordings, the newest first, and the next page's cursor."""
-        bots = access.bots
-        if wanted.bot is not None:
-            bots = frozenset({wanted.bot}) & (bots if bots is not None else {wanted.bot})
         search = RecordingSearch(
-            bots=bots,
+            bots=access.bots_among(wanted.bot),
             status=None if wanted.status is None else RecordingStatus(wanted.status),
             from_us=wanted.from_us,
             to_us=wanted.to_us,
@@ -241,9 +241,8 @@ class RecordingDesk:
         """
         found = await self._find(access, recording_id)
         _check_closed(found.record)
-        name = f"{day_of(found.record.opened_us)}/{recording_id}.json"
         try:
-            body = await asyncio.to_thread(self._read, name)
+            body = await asyncio.to_thread(self._read, _manifest_name(found.record))
         except FileNotFoundError:
             raise NoManifestError(found.record) from None
         await self._book.enter(access, found.record, "manifest")
@@ -276,7 +275,7 @@ class RecordingDesk:
         """
         found = await self._find(access, recording_id)
         _check_closed(found.record)
-        name = f"{day_of(found.record.opened_us)}/{recording_id}.json"
+        name = _manifest_name(found.record)
         return await self._verifier.verify(path_inside(self._folder, name))
 
     # -------------------------------------------------------------- finding
@@ -330,7 +329,7 @@ class RecordingDesk:
 
     def _hash(self, file: BinaryIO, found: os.stat_result) -> str:
         key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        sha256 = self._hashes.pop(key, None) or _hash(file)
+        sha256 = self._hashes.pop(key, None) or hash_descriptor(file.fileno())
         _remember(self._hashes, key, sha256, _MOST_HASHES)
         return sha256
 
@@ -339,6 +338,10 @@ class RecordingDesk:
             raise FileNotFoundError(name)
         with open_inside(self._folder, name) as file:
             return file.read()
+
+
+def _manifest_name(record: RecordingRecord) -> str:
+    return f"{day_of(record.opened_us)}/{record.recording_id}.json"
 
 
 def _check_closed(record: RecordingRecord) -> None:
@@ -373,13 +376,6 @@ def _describe_span(span: Mapping[str, Any]) -> dict[str, JSON]:
         "node": span.get("node"),
         "uncertainty_us": span.get("uncertainty_us") or 0,
     }
-
-
-def _hash(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while data := file.read(_HASH_BYTES):
-        digest.update(data)
-    return digest.hexdigest()
 
 
 def _remember(memory: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:

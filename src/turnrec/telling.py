@@ -16,6 +16,7 @@ from turnrec.core.entry import JSON, Entry
 from turnrec.core.errors import UnknownBotError, UnknownCallError
 from turnrec.core.event import Event, EventType
 from turnrec.describe import describe_call
+from turnrec.desk import past_call
 from turnrec.feed import Feed, LiveBoard
 from turnrec.ledger.engine import parse_url, sqlite_file
 from turnrec.ledger.errors import LedgerError
@@ -92,18 +93,13 @@ class Telling:
         Raises:
             UnknownCallError: none has this name, or it isn't theirs to see.
         """
-        unknown = UnknownCallError(name[:64])
         live = self._calls.search(name)
         if live is not None:
-            access.check_sees(live.bot.name, unknown)
+            access.check_sees(live.bot.name, UnknownCallError(name[:64]))
             return live.id
         with suppress(LedgerError):
             await self._ledger.flush()
-        record = await self._ledger.call(name) or await self._ledger.find_call(name)
-        if record is None:
-            raise unknown
-        access.check_sees(record.bot, unknown)
-        return record.call_id
+        return (await past_call(self._ledger, access, name)).call_id
 
     async def events(
         self,

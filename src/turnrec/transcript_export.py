@@ -81,7 +81,7 @@ class TranscriptExport:
         if recording is not None:
             call = await self._ledger.call(recording.call_id or "")
             return call, [recording]
-        call = await self._ledger.call(name) or await self._ledger.find_call(name)
+        call = await self._ledger.find_call(name)
         if call is None:
             raise UnknownRecordingOrCallError(name[:64])
         of_call = await self._ledger.recordings(call_id=call.call_id, limit=_MOST_OF_A_CALL)

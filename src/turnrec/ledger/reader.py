@@ -78,7 +78,12 @@ class LedgerReader:
         return await self._in_thread(_calls, where, limit)
 
     async def find_call(self, name: str) -> CallRecord | None:
-        """Return the newest call with this uniqueid or external id."""
+        """Return the call with this id of ours, or else the newest with this uniqueid or external
+        id.
+        """
+        by_id = await self.call(name)
+        if by_id is not None:
+            return by_id
         named = or_(calls.c.uniqueid == name, calls.c.external_id == name)
         found = await self._in_thread(_calls, [named], 1)
         return found[0] if found else None

@@ -91,7 +91,7 @@ class SoundReader:
         self.path = path
         self._descriptor = _open(path)
         try:
-            self.sha256 = _hash(self._descriptor)
+            self.sha256 = hash_descriptor(self._descriptor)
             if os.pread(self._descriptor, 4, 0) not in _MAGIC:
                 raise OSError("none of ours")  # noqa: TRY301 - libsndfile would try thirty others
             self._sound: Any = soundfile.SoundFile(self._descriptor, "r", closefd=False)
@@ -223,7 +223,7 @@ def hash_file(path: Path) -> str:
     """
     descriptor = _open(path)
     try:
-        return _hash(descriptor)
+        return hash_descriptor(descriptor)
     except OSError as error:
         raise SoundUnreadableError(path, str(error.strerror)) from error
     finally:
@@ -248,7 +248,8 @@ def _open(path: Path) -> int:
     return descriptor
 
 
-def _hash(descriptor: int) -> str:
+def hash_descriptor(descriptor: int) -> str:
+    """SHA-256 of an open file, from where it stands; it is at its beginning afterwards."""
     digest = hashlib.sha256()
     while data := os.read(descriptor, _HASH_BYTES):
         digest.update(data)

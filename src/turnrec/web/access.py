@@ -65,6 +65,12 @@ class Access:
         """Whether calls of this bot may be known to them."""
         return self.bots is None or bot in self.bots
 
+    def bots_among(self, bot: str | None) -> frozenset[str] | None:
+        """The bots that are asked for (None: any) and that they may see; None: all."""
+        if bot is None:
+            return self.bots
+        return frozenset({bot}) if self.may_see(bot) else frozenset()
+
     def check_sees(self, bot: str | None, otherwise: TurnrecError) -> None:
         """Return where they may see this bot.
 
