@@ -197,7 +197,7 @@ class Service:
             lambda alarm_id, sentence: self.calls.notes.alarm(None, alarm_id, sentence),
         )
         self.calls.notes.room = self._room
-        self._keeper = keeper = Keeper(
+        keeper = Keeper(
             self.ledger,
             self._journal,
             self.calls.notes,
