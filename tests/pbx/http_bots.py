@@ -12,12 +12,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.pbx.mouth import Mouth
-from tests.pbx.rig import OPEN_PROMPT, PAUSED_PROMPT, Rig
-from tests.pbx.test_leaks import OPEN_S, PAUSED_S, PROCESSING_S, TURNS_A_CALL, Caller, make_caller
-from tests.pbx.tones import OPEN_BOT_HZ, PAUSED_BOT_HZ
+from tests.pbx.rig import OPEN_PROMPT, PAUSED_PROMPT, WAIT_S, Rig
+from tests.pbx.test_leaks import (
+    CALL_S,
+    OPEN_S,
+    PAUSED_S,
+    PROCESSING_S,
+    TURNS_A_CALL,
+    Caller,
+    make_caller,
+)
+from tests.pbx.tones import BETWEEN_CALLER_HZ, OPEN_BOT_HZ, PAUSED_BOT_HZ
 from turnrec.bots.audiosocket import frames_of, listen
 from turnrec.bots.audiosocket_bot import SampleBot, Step
 from turnrec.bots.http_client import NotConfirmedError, TurnrecClient
+from turnrec.pbx.phone import MediaOptions, Phone
 from turnrec.web.access import Right
 from turnrec.web.keys import KeyRing
 
@@ -198,6 +207,14 @@ class Bots:
         mouth = Mouth()
         mouth.said[hz] = mouth.in_time[hz] = round(seconds * 50)
         talk.voice.prompts.append(mouth)
+
+
+async def call_bot(here: Rig, phone: Phone, talk: Talk) -> None:
+    """Call the bot, and talk to it without a pause until it hangs up."""
+    media = MediaOptions(source=talk.caller.mouth.tone(BETWEEN_CALLER_HZ), keep_chunks=10)
+    call = await phone.dial(f"sip:{talk.extension}@{here.sip}", media, timeout_s=WAIT_S)
+    talk.caller.call.set_result(call)
+    await call.wait_ended(timeout_s=CALL_S)
 
 
 def make_key(here: Rig, *rights: Right, bots: frozenset[str] | None = None) -> str:

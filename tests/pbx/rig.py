@@ -19,7 +19,7 @@ from tests.pbx.tones import OPEN_BOT_HZ, PAUSED_BOT_HZ
 from turnrec.asterisk.agi import AgiServer, AgiSession
 from turnrec.asterisk.paths import Ways
 from turnrec.config import load_settings
-from turnrec.core.entry import Origin
+from turnrec.core.entry import Entry, EntryKind, Origin
 from turnrec.core.policy import Action
 from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx import instance
@@ -122,6 +122,16 @@ class Rig:
                 if len(closed) >= count:
                     return list(reversed(closed))
                 await asyncio.sleep(0.02)
+
+    async def entries(self, *kinds: EntryKind) -> list[Entry]:
+        """What the ledger holds of these kinds, oldest first."""
+        await self.service.ledger.flush(timeout_s=WAIT_S)
+        written = await self.service.ledger.entries(limit=None)
+        return [one.entry for one in written if one.entry.kind in kinds]
+
+    async def alarms(self) -> list[str]:
+        """The alarms so far, by their ids."""
+        return [one.result for one in await self.entries(EntryKind.ALARM)]
 
     def file(self, recording: RecordingRecord) -> Path:
         """Where a joined file lies."""

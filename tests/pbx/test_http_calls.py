@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.pbx.callers import leaks_of, monitored_files
-from tests.pbx.http_bots import AUDIOSOCKET, ID, Talk, bots_over_http, make_key
+from tests.pbx.http_bots import AUDIOSOCKET, ID, bots_over_http, call_bot, make_key
 from tests.pbx.process import free_port
 from tests.pbx.relay import ami_relay
 from tests.pbx.rig import WAIT_S, Rig, rig, until, write_tones
-from tests.pbx.test_leaks import CALL_S, FLOW, tones_in
-from tests.pbx.tones import BETWEEN_CALLER_HZ, OPEN_BOT_HZ, PAUSED_CALLER_HZ, presence, read_wav
+from tests.pbx.test_leaks import FLOW, tones_in
+from tests.pbx.tones import OPEN_BOT_HZ, PAUSED_CALLER_HZ, presence, read_wav
 from turnrec.bots.audiosocket import Line, frames_of, listen
 from turnrec.bots.http_client import FailedInTurnrecError, RefusedByTurnrecError, TurnrecClient
 from turnrec.core.entry import EntryKind, Origin
@@ -32,14 +32,6 @@ pytestmark = pytest.mark.pbx
 AGENT_HZ, CALLER_TO_AGENT_HZ, CALLER_HZ = 1700, 1300, 500
 TURNS = ("open", "ask", "open")
 LOUD = 1000
-
-
-async def call(here: Rig, phone: Phone, talk: Talk) -> None:
-    """Call the bot, and talk to it until it hangs up."""
-    media = MediaOptions(source=talk.caller.mouth.tone(BETWEEN_CALLER_HZ), keep_chunks=10)
-    call = await phone.dial(f"sip:{talk.extension}@{here.sip}", media, timeout_s=WAIT_S)
-    talk.caller.call.set_result(call)
-    await call.wait_ended(timeout_s=CALL_S)
 
 
 async def only_channel(here: Rig) -> str:
@@ -68,7 +60,7 @@ async def test_a_call_begun_over_the_api_is_recorded_turn_by_turn_and_ends_with_
         tones_in(tmp_path / "sounds")
         talk = bots.talk(f"bare-{bot}-001", TURNS)
         talk.hold_at("asks:1")
-        talking = asyncio.create_task(call(here, phone, talk))
+        talking = asyncio.create_task(call_bot(here, phone, talk))
         await until(lambda: bool(talk.waiting_at), "the bot waits")
         assert bots.turnrec is not None
         assert await refused(bots.turnrec.turn(talk.call, "open")) == "unknown-call"
@@ -110,7 +102,7 @@ async def test_what_a_key_may_not_see_can_neither_be_begun_nor_turned(
         tones_in(tmp_path / "sounds")
         talk, twin = bots.talk("bare-segment-001", TURNS), bots.talk("bare-segment-002", TURNS)
         talk.hold_at("asks:1")
-        talking = asyncio.create_task(call(here, phone, talk))
+        talking = asyncio.create_task(call_bot(here, phone, talk))
         await until(lambda: bool(talk.waiting_at), "the bot waits")
         uniqueid = await only_channel(here)
         turnrec = bots.turnrec
@@ -132,7 +124,7 @@ async def test_what_a_key_may_not_see_can_neither_be_begun_nor_turned(
 
         # Two calls by one name: the wrong one must not be paused in the right one's place.
         twin.hold_at("asks:1")
-        twins = asyncio.create_task(call(here, phone, twin))
+        twins = asyncio.create_task(call_bot(here, phone, twin))
         await until(lambda: bool(twin.waiting_at), "the other bot waits")
         channels = (await here.rx("core show channels concise")).splitlines()
         (second,) = {one.split("!")[-1].strip() for one in channels if "!" in one} - {uniqueid}
@@ -164,7 +156,7 @@ async def test_after_a_restart_a_call_is_still_known_by_its_bots_name_for_it(
             talk = bots.talk("bare-segment-001", TURNS)
             talk.hold_at("asks:1")
             talk.hold_at("asks:2")
-            talking = asyncio.create_task(call(here, phone, talk))
+            talking = asyncio.create_task(call_bot(here, phone, talk))
             await until(lambda: talk.waiting_at == "asks:1", "the bot waits")
             turnrec = bots.turnrec
             assert turnrec is not None

@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.pbx.callers import leaks_of, monitored_files
-from tests.pbx.http_bots import AUDIOSOCKET, WAITING, Talk, bots_over_http
+from tests.pbx.http_bots import AUDIOSOCKET, WAITING, Talk, bots_over_http, call_bot
 from tests.pbx.process import free_port, ledger_of, serving
 from tests.pbx.relay import ami_relay
 from tests.pbx.rig import WAIT_S, Rig, rig, until
 from tests.pbx.test_leaks import (
-    CALL_S,
     FLOW,
     OPEN_S,
     PAUSED_S,
@@ -31,7 +30,6 @@ from tests.pbx.test_leaks import (
     tones_in,
 )
 from tests.pbx.tones import (
-    BETWEEN_CALLER_HZ,
     OPEN_BOT_HZ,
     OPEN_CALLER_HZ,
     PAUSED_BOT_HZ,
@@ -39,19 +37,11 @@ from tests.pbx.tones import (
 )
 from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.packages import Installation, Release
-from turnrec.pbx.phone import MediaClock, MediaOptions, Phone
+from turnrec.pbx.phone import MediaClock, Phone
 
 pytestmark = pytest.mark.pbx
 
 CALLS_A_METHOD = 15
-
-
-async def call(here: Rig, phone: Phone, talk: Talk) -> None:
-    """Call the bot, and talk to it without a pause until it hangs up."""
-    media = MediaOptions(source=talk.caller.mouth.tone(BETWEEN_CALLER_HZ), keep_chunks=10)
-    call = await phone.dial(f"sip:{talk.extension}@{here.sip}", media, timeout_s=WAIT_S)
-    talk.caller.call.set_result(call)
-    await call.wait_ended(timeout_s=CALL_S)
 
 
 async def test_no_window_of_a_turn_that_is_begun_over_http_is_recorded_and_open_turns_are(
@@ -73,7 +63,7 @@ async def test_no_window_of_a_turn_that_is_begun_over_http_is_recorded_and_open_
         ]
         if not has_audiosocket:
             here.marks |= {one.extension: bots.ask_for for one in talks}
-        await asyncio.gather(*(call(here, phone, one) for one in talks))
+        await asyncio.gather(*(call_bot(here, phone, one) for one in talks))
         recordings = await here.recordings(sum(counts.values()))
 
         assert [one.refused for one in talks] == [[]] * len(talks)
@@ -131,7 +121,7 @@ async def test_a_200_before_asterisk_has_stopped_is_seen_as_a_leak(
         tones_in(tmp_path / "sounds")
         talk = bots.talk("leak-segment-000")
         _HastyWays.caller, _HastyWays.late = talk.caller, []
-        await call(here, phone, talk)
+        await call_bot(here, phone, talk)
         (recording,) = await here.recordings(1)
         await asyncio.gather(*_HastyWays.late)
         leaked = {leak.hz for _, leak in leaks_in(here, recording)}
@@ -188,7 +178,7 @@ async def test_with_ami_down_a_turn_is_refused_and_its_bot_stays_silent_until_it
             for talk in paused:
                 talk.hold_at("asks:3")
             talks = [*recording, *paused]
-            calls = [asyncio.create_task(call(here, phone, one)) for one in talks]
+            calls = [asyncio.create_task(call_bot(here, phone, one)) for one in talks]
             await all_until(talks, is_waiting, "every bot waits")
             before = await monitored_files(here)
             spoken = [len(one.voice.prompts) for one in talks]
@@ -229,7 +219,7 @@ async def test_a_pause_that_asterisk_does_not_confirm_gets_no_200_and_no_word_of
             talks = [bots.talk("leak-segment-001"), bots.talk("leak-mute-002")]
             for talk, action in zip(talks, ("StopMixMonitor", "MixMonitorMute"), strict=True):
                 talk.hold_at("asks:2")
-                talked = asyncio.create_task(call(here, phone, talk))
+                talked = asyncio.create_task(call_bot(here, phone, talk))
                 await all_until([talk], is_waiting, "the bot waits")
                 relay.hold_answers_after(action)
                 talk.let_on()
@@ -278,7 +268,7 @@ async def test_turnrec_killed_in_a_paused_turn_leaves_it_paused_and_its_bot_sile
         talks = [*recording, *paused]
         for talk in talks:
             talk.hold_at("asks:2" if talk in recording else "says:2")
-        calls = [asyncio.create_task(call(here, phone, one)) for one in talks]
+        calls = [asyncio.create_task(call_bot(here, phone, one)) for one in talks]
         await all_until(talks, is_waiting, "every bot waits")
         for talk in paused:
             talk.let_on()
@@ -317,7 +307,7 @@ async def test_a_pbx_that_stands_still_over_a_resume_does_not_uncover_what_it_ha
         for talk in talks:
             for turn in (2, 4, 6):
                 talk.hold_at(f"says:{turn}")
-        calls = [asyncio.create_task(call(here, phone, one)) for one in talks]
+        calls = [asyncio.create_task(call_bot(here, phone, one)) for one in talks]
         for turn in (2, 4, 6):
             await all_until(talks, is_waiting, "every bot is in its turn")
             for talk in talks:

@@ -17,7 +17,7 @@ import pytest
 from tests.pbx.rig import OPEN_PROMPT, PAUSED_PROMPT, WAIT_S, Rig, rig, until, write_tones
 from tests.pbx.tones import leaks, presence, read_wav
 from turnrec.core.call import Call
-from turnrec.core.entry import Entry, EntryKind
+from turnrec.core.entry import EntryKind
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import Call as PhoneCall
 from turnrec.pbx.phone import MediaOptions, Phone, Tone
@@ -104,16 +104,6 @@ async def house(installation: Installation, folder: Path) -> AsyncIterator[Rig]:
         yield here
 
 
-async def entries(here: Rig, *kinds: EntryKind) -> list[Entry]:
-    await here.service.ledger.flush(timeout_s=WAIT_S)
-    written = await here.service.ledger.entries(limit=None)
-    return [one.entry for one in written if one.entry.kind in kinds]
-
-
-async def alarms(here: Rig) -> list[str]:
-    return [one.result for one in await entries(here, EntryKind.ALARM)]
-
-
 def theirs(here: Rig, extension: str) -> Path:
     return here.folder / f"theirs-{extension}.wav"
 
@@ -138,7 +128,7 @@ async def test_a_recorder_that_is_not_ours_hears_nothing_of_a_paused_turn(
         async with calling(here, extension):
             pass
         assert await our_leaks(here) == []
-        told = await entries(here, EntryKind.OTHER_RECORDER)
+        told = await here.entries(EntryKind.OTHER_RECORDER)
         found = leaks(read_wav(theirs(here, extension)).channels[0])
         assert found == []
         heard = presence(read_wav(theirs(here, extension)).channels[0])
@@ -157,7 +147,7 @@ async def test_a_recorder_that_starts_in_a_paused_turn_is_hushed_at_once(
         found = leaks(read_wav(theirs(here, extension)).channels[0])
         # Asterisk tells of it after the fact: what it caught until then is a window, no turn.
         assert sum(leak.end_s - leak.start_s for leak in found) < 1.0
-        assert len(await entries(here, EntryKind.OTHER_RECORDER)) >= 1
+        assert len(await here.entries(EntryKind.OTHER_RECORDER)) >= 1
 
 
 async def test_others_ignore_leaves_them_alone_and_shows_that_the_test_can_hear(
@@ -171,7 +161,7 @@ async def test_others_ignore_leaves_them_alone_and_shows_that_the_test_can_hear(
             1000,
             1300,
         }
-        assert await entries(here, EntryKind.OTHER_RECORDER) == []
+        assert await here.entries(EntryKind.OTHER_RECORDER) == []
 
 
 # ------------------------------------------------------------------ hands on ours
@@ -192,7 +182,7 @@ async def test_ours_is_begun_anew_when_somebody_stops_it(
                 "it records again",
             )
         assert await our_leaks(here) == []
-        assert "monitor-lost" in await alarms(here)
+        assert "monitor-lost" in await here.alarms()
 
 
 async def test_a_stop_by_somebody_else_in_a_pause_uncovers_nothing(
@@ -216,7 +206,7 @@ async def test_an_unmute_by_somebody_else_in_a_pause_is_put_right_and_alarmed(
             await put_right(here, "muted again")
         (recording,) = await here.recordings(1)
         assert leaks(read_wav(here.file(recording)).channels[0]) == []
-        assert "monitor-meddled-with" in await alarms(here)
+        assert "monitor-meddled-with" in await here.alarms()
 
 
 @pytest.mark.parametrize("bot", ["kyc", "mutes"])
@@ -230,7 +220,7 @@ async def test_a_mute_by_somebody_else_while_recording_is_left_and_alarmed(
             await meddle(here, one.call.channel, state="1")
             await put_right(here, "left")
         assert await our_leaks(here) == []
-        assert "monitor-meddled-with" in await alarms(here)
+        assert "monitor-meddled-with" in await here.alarms()
 
 
 async def meddle(here: Rig, channel: str, *, state: str) -> None:
@@ -241,7 +231,7 @@ async def meddle(here: Rig, channel: str, *, state: str) -> None:
 async def put_right(here: Rig, done: str) -> None:
     async with asyncio.timeout(WAIT_S):
         while True:
-            told = await entries(here, EntryKind.OTHER_RECORDER)
+            told = await here.entries(EntryKind.OTHER_RECORDER)
             if done in [one.detail["done"] for one in told]:
                 return
             await asyncio.sleep(0.02)
@@ -261,4 +251,4 @@ async def test_a_pause_that_lasts_too_long_ends_as_the_operator_chose(
             await until(lambda: "paused" in one.reached, "the bot pauses")
             await until(lambda: one.call.overlong_gap_us is not None, "it has been too long")
             await until(lambda: one.call.recorder.state.value == state, f"it is {state}")
-        assert (await alarms(here)).count("pause-too-long") == 1
+        assert (await here.alarms()).count("pause-too-long") == 1

@@ -187,17 +187,6 @@ def windows_of_the_talk(here: Rig, recordings: list[RecordingRecord]) -> list[Le
     return [leak for file in files for leak in leaks(read_wav(file).channels[0], tones_hz=tones)]
 
 
-async def entries(here: Rig, *kinds: EntryKind) -> list[Entry]:
-    """What the ledger holds of these kinds."""
-    await here.service.ledger.flush(timeout_s=WAIT_S)
-    written = await here.service.ledger.entries(limit=None)
-    return [one.entry for one in written if one.entry.kind in kinds]
-
-
-async def alarms(here: Rig) -> set[str]:
-    return {one.result for one in await entries(here, EntryKind.ALARM)}
-
-
 FEATURES = """
 [applicationmap]
 turnrec-pause => *91,self,Gosub,"turnrec-operator,s,1(pause)"
@@ -242,7 +231,7 @@ async def test_both_are_recorded_from_the_settling_time_on(
         await all_talk(here, extensions)
         recordings = await here.recordings(BRIDGES)
         assert len(recordings) == BRIDGES
-        flagged = [one for one in await entries(here, EntryKind.ALARM) if one.result == "one-sided"]
+        flagged = [one for one in await here.entries(EntryKind.ALARM) if one.result == "one-sided"]
         missing = [one.recording_id for one in recordings if not both_are_heard(here, one)]
         assert len(missing) <= len(flagged), "a side is missing and nobody was told"
         print(f"{BRIDGES - len(missing)} of {BRIDGES} with both sides, {len(flagged)} flagged")
@@ -277,7 +266,7 @@ async def test_an_unannounced_agent_is_recorded_for_the_measured_window_only(
     async with house(asterisk, tmp_path, extensions) as here:
         await all_talk(here, extensions)
         recordings = await here.recordings(2 * len(extensions))
-        measured = await entries(here, EntryKind.WINDOW_MEASURED)
+        measured = await here.entries(EntryKind.WINDOW_MEASURED)
         assert len(measured) == len(extensions)
         lasted_s = {one.call_id: _window_s(one) for one in measured}
         for one in recordings:
@@ -285,7 +274,7 @@ async def test_an_unannounced_agent_is_recorded_for_the_measured_window_only(
                 # The event itself is 1 to 20 ms old; a frame of 20 ms at each end is audible.
                 length_s = leak.end_s - leak.start_s
                 assert length_s <= lasted_s[one.call_id] + 0.1, (one.call_id, leak)
-        assert "unclassed-party" in await alarms(here)
+        assert "unclassed-party" in await here.alarms()
         print("windows:", sorted(round(s * 1000, 1) for s in lasted_s.values()), "ms")
 
 
@@ -331,7 +320,7 @@ async def is_so(answer: bool | Awaitable[bool]) -> bool:
 
 async def was_refused(here: Rig) -> bool:
     """Whether the ledger holds the refusal of a right."""
-    refused = await entries(here, EntryKind.ACTION_REFUSED)
+    refused = await here.entries(EntryKind.ACTION_REFUSED)
     return "not-allowed" in [one.result for one in refused]
 
 
@@ -356,7 +345,7 @@ async def test_an_agents_feature_codes_pause_and_resume_with_the_right_to_do_so(
         (recording,) = await here.recordings(1)
         found = leaks(read_wav(here.file(recording)).channels[0], tones_hz=(2100,))
         assert found == []
-        actors = {one.actor for one in await entries(here, EntryKind.ACTION_DONE)}
+        actors = {one.actor for one in await here.entries(EntryKind.ACTION_DONE)}
         assert any(str(actor).startswith("agent:PJSIP/") for actor in actors)
 
 
@@ -415,5 +404,5 @@ async def test_a_talk_in_which_one_side_is_never_heard_is_flagged(
             await press(one, "*91", lambda: call.recorder.is_paused)
             await press(one, "*92", lambda: call.recorder.is_recording)
         await here.recordings(1)
-        flagged = [one for one in await entries(here, EntryKind.ALARM) if one.result == "one-sided"]
+        flagged = [one for one in await here.entries(EntryKind.ALARM) if one.result == "one-sided"]
         assert len(flagged) >= 1

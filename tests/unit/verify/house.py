@@ -29,6 +29,7 @@ from turnrec.ledger.keys import PublicKey, SigningKey, make_key
 from turnrec.notes import Notes
 from turnrec.proof import ProvingCloser
 from turnrec.recordings.closer import Closer
+from turnrec.recordings.manifest import utc
 from turnrec.recordings.redact import Stretch
 from turnrec.service import LedgerJournal
 from turnrec.verify.run import Evidence, Outcome, verify
@@ -410,6 +411,21 @@ def copy(house: House, folder: Path) -> House:
 def spans(manifest: Mapping[str, Any], kind: str) -> list[Any]:
     """The manifest's segments or gaps."""
     return [span for span in manifest["spans"] if span["kind"] == kind]
+
+
+def widen(manifest: Mapping[str, Any], span: Any, samples: int) -> None:
+    """Make a span longer at the next segment's cost, so that all fit each other again."""
+    after = manifest["spans"][manifest["spans"].index(span) + 1]
+    span["samples"] += samples
+    for name, change in (
+        ("start_sample", samples),
+        ("samples", -samples),
+        ("part_samples", -samples),
+        ("part_start_sample", samples),
+    ):
+        after[name] += change
+    moved = after["begin"]["us"] + samples * 125
+    span["end"] = after["begin"] = {"us": moved, "utc": utc(moved)}
 
 
 def build_now(folder: Path, **given: Any) -> House:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.verify.house import RECORDING, House, build, build_now, copy, redact, spans
+from tests.unit.verify.house import RECORDING, House, build, build_now, copy, redact, spans, widen
 from turnrec.core.entry import EntryKind
 from turnrec.core.policy import PauseBehavior
 from turnrec.recordings.manifest import utc
@@ -153,15 +153,7 @@ def test_a_segment_that_no_part_can_be_made_of_is_held_against_the_older_manifes
 
 def test_a_cut_widened_in_the_manifest_is_found(house: House) -> None:
     def change(it: Any) -> None:
-        index = it["spans"].index(cut(it))
-        wide, after = it["spans"][index], it["spans"][index + 1]
-        wide["samples"] += 400
-        after["start_sample"] += 400
-        after["samples"] -= 400
-        after["part_samples"] -= 400
-        after["part_start_sample"] += 400
-        moved = after["begin"]["us"] + 50_000
-        wide["end"] = after["begin"] = {"us": moved, "utc": utc(moved)}
+        widen(it, cut(it), 400)
 
     house.change_manifest(change)
     found = house.found()

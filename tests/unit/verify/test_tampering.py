@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.verify.house import T0_US, House, build, build_now, copy, spans
+from tests.unit.verify.house import T0_US, House, build, build_now, copy, spans, widen
 from turnrec.core.entry import EntryKind
 from turnrec.core.policy import PauseBehavior
 from turnrec.ledger.chain import Head
 from turnrec.ledger.checkpoints import CheckpointFile, read_line, sign
 from turnrec.ledger.keys import SigningKey, make_key
-from turnrec.recordings.manifest import utc
 from turnrec.verify.findings import Status
 
 CHAIN = {"chain-edited", "chain-unlinked", "chain-missing"}
@@ -167,15 +166,7 @@ def test_a_gap_widened_at_its_neighbours_cost_is_found(house: House) -> None:
     """The spans fit each other again: only the sound, the monitor's times and the ledger tell."""
 
     def change(it: Any) -> None:
-        index = it["spans"].index(gap(it))
-        wide, after = it["spans"][index], it["spans"][index + 1]
-        wide["samples"] += 400
-        after["start_sample"] += 400
-        after["samples"] -= 400
-        after["part_samples"] -= 400
-        after["part_start_sample"] += 400
-        moved = after["begin"]["us"] + 50_000
-        wide["end"] = after["begin"] = {"us": moved, "utc": utc(moved)}
+        widen(it, gap(it), 400)
 
     house.change_manifest(change)
     found = house.found()
