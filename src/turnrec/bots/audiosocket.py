@@ -19,6 +19,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from turnrec.bots.errors import HungUpError
+
+__all__ = ["FRAME_BYTES", "FRAME_MS", "HungUpError", "Line", "frames_of", "listen"]
+
 logger = logging.getLogger(__name__)
 
 FRAME_MS: Final = 20
@@ -29,10 +33,6 @@ _HEADER: Final = struct.Struct(">BH")
 _LATE_FRAMES: Final = 3
 """A sender that is later than this starts its clock anew: a burst would only be heard late."""
 _FIRST_FRAME_S: Final = 5.0
-
-
-class HungUpError(Exception):
-    """The call is over."""
 
 
 class Line:

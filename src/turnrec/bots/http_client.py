@@ -13,42 +13,23 @@ from urllib.parse import quote
 
 import httpx
 
-from turnrec.core.errors import TurnrecError
+from turnrec.bots.errors import (
+    FailedInTurnrecError,
+    NoAnswerError,
+    NotConfirmedError,
+    RefusedByTurnrecError,
+)
+
+__all__ = [
+    "FailedInTurnrecError",
+    "NoAnswerError",
+    "NotConfirmedError",
+    "RefusedByTurnrecError",
+    "TurnrecClient",
+]
 
 TIMEOUT_S: Final = 10.0
 """How long an answer is waited for. turnrec itself gives up on Asterisk well before."""
-
-
-class NotConfirmedError(TurnrecError):
-    """There was no 200: whether anything has happened is not for the bot to guess."""
-
-    id = "not-confirmed"
-
-
-class RefusedByTurnrecError(NotConfirmedError):
-    """turnrec refused (4xx): asking the same again won't help."""
-
-    def __init__(self, problem_id: str, sentence: str, status: int) -> None:
-        super().__init__(f"{problem_id}: {sentence}")
-        self.problem_id = problem_id
-        """The stable id of why."""
-        self.status = status
-        """The HTTP status."""
-
-
-class FailedInTurnrecError(NotConfirmedError):
-    """turnrec could not do it (5xx), or not confirm it. It may be asked again."""
-
-    def __init__(self, problem_id: str, sentence: str, status: int) -> None:
-        super().__init__(f"{problem_id}: {sentence}")
-        self.problem_id = problem_id
-        """The stable id of why."""
-        self.status = status
-        """The HTTP status."""
-
-
-class NoAnswerError(NotConfirmedError):
-    """No answer of turnrec's came: it is down, hangs, or something else answers in its place."""
 
 
 class TurnrecClient:
@@ -101,7 +82,7 @@ class TurnrecClient:
             NotConfirmedError: it has not begun, or isn't known to have.
         """
         body = {"uniqueid": uniqueid, "bot": bot, "external_id": external_id}
-        return await self._outcome("POST", "/v1/calls", body, 201)
+        return _call(await self._outcome("POST", "/v1/calls", body, 201))
 
     async def turn(self, call: str, node: str, *, sequence: int | None = None) -> dict[str, Any]:
         """Begin a turn, before its first word. Once this returns, the bot may speak.
@@ -111,6 +92,16 @@ class TurnrecClient:
             node: the flow's node.
             sequence: a number that grows with each turn of the call, so that a request that was
                 delayed on its way can't undo a later one. This client's own clock by default.
+
+        Raises:
+            NotConfirmedError: the bot must not speak this turn.
+        """
+        return _call(await self.turn_outcome(call, node, sequence=sequence))
+
+    async def turn_outcome(
+        self, call: str, node: str, *, sequence: int | None = None
+    ) -> dict[str, Any]:
+        """Begin a turn as `turn` does; the whole answer, with what else the bot should know.
 
         Raises:
             NotConfirmedError: the bot must not speak this turn.
@@ -129,7 +120,7 @@ class TurnrecClient:
             NotConfirmedError: it has not happened, or isn't known to have.
         """
         body = {"action": action, "new": new, "as": "bot", "reason": reason}
-        return await self._outcome("POST", f"{_path(call)}/actions", body)
+        return _call(await self._outcome("POST", f"{_path(call)}/actions", body))
 
     async def announce_agent(self, call: str, policy: str | None = None) -> dict[str, Any]:
         """Say that a person is about to come, before the transfer.
@@ -141,7 +132,7 @@ class TurnrecClient:
         Raises:
             NotConfirmedError: don't transfer yet: the policy isn't in force.
         """
-        return await self._outcome("POST", f"{_path(call)}/agent", {"policy": policy})
+        return _call(await self._outcome("POST", f"{_path(call)}/agent", {"policy": policy}))
 
     async def agent_gone(self, call: str) -> dict[str, Any]:
         """Say that the caller is back with the bot.
@@ -149,7 +140,7 @@ class TurnrecClient:
         Raises:
             NotConfirmedError: it isn't known to have been taken in.
         """
-        return await self._outcome("DELETE", f"{_path(call)}/agent")
+        return _call(await self._outcome("DELETE", f"{_path(call)}/agent"))
 
     async def show(self, call: str) -> dict[str, Any]:
         """How a call stands.
@@ -170,11 +161,11 @@ class TurnrecClient:
         self, method: str, path: str, body: dict[str, Any] | None = None, wanted: int = 200
     ) -> dict[str, Any]:
         answer = await self._answer(method, path, body)
-        call = _json(answer).get("call")
-        if answer.status_code != wanted or not isinstance(call, dict):
+        outcome = _json(answer)
+        if answer.status_code != wanted or not isinstance(outcome.get("call"), dict):
             # Whatever answers so is not turnrec.
             raise NoAnswerError(f"HTTP {answer.status_code} without an outcome")
-        return call
+        return outcome
 
     async def _answer(
         self, method: str, path: str, body: dict[str, Any] | None = None
@@ -196,6 +187,11 @@ class TurnrecClient:
 
 def _path(call: str) -> str:
     return f"/v1/calls/{quote(call, safe='')}"
+
+
+def _call(outcome: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = outcome["call"]
+    return found
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
