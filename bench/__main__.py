@@ -1,7 +1,8 @@
 """`python -m bench`: the time of a turn with turnrec against a bare FastAGI handler.
 
 `python -m bench events` measures the event daemon instead (see `bench.events`), `hour` an hour of
-calls, `api` a turn while pages and webhooks watch, and `soak` many calls for long.
+calls, `api` a turn while pages and webhooks watch, `soak` many calls for long, and `day` a million
+turns at speed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import api, events, hour, proc, report, soak
+from bench import api, day, events, hour, proc, report, soak
 from bench.plan import DEFAULT_CALLS, Arm, Level
 from bench.run import Measured, measure
 from bench.stage import stage
@@ -68,6 +69,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["soak"]:
         soak.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["day"]:
+        day.main(sys.argv[2:])
         return
     given = _arguments()
     installation = ensure(given.asterisk, say=_say)

@@ -118,6 +118,8 @@ class Net:
         ]
         kinds = await self._kinds() if unheard else {}
         heard, self._heard = self._heard or set(), None
+        live = {call.uniqueid for call in self._calls.live()}
+        self._ways.tally.forget_all_but(heard | live | {leg.uniqueid for leg, _ in rows})
         for leg, bridge_id in unheard:
             if leg.uniqueid not in heard:
                 self._bridges.entered(bridge_id, leg, kind=kinds.get(bridge_id, ""))

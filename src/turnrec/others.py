@@ -61,6 +61,8 @@ class OtherRecorders:
         for uniqueid, hushed in tuple(job.call.hushed.items()):
             if uniqueid != job.call.uniqueid:
                 await self._let_be_heard(job, uniqueid, hushed)
+        # AMI's Hangup says it, too, where there is AMI.
+        self._ways.tally.forget(job.call.uniqueid)
 
     @staticmethod
     def _channels(call: Call) -> dict[str, str]:

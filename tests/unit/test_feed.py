@@ -18,6 +18,7 @@ from turnrec.core.policy import Bot
 from turnrec.feed import Feed, LiveBoard, Told
 from turnrec.feed.feed import MAX_BEHIND
 from turnrec.ledger import Ledger, LedgerError
+from turnrec.ledger.chain import Head
 
 HANG_S = 60
 OTHER = "01JCALL00000000000000000BB"
@@ -96,6 +97,55 @@ async def test_an_event_is_told_once_its_entry_is_durable(file: Path) -> None:
         assert {one.event.bot for one in ear.heard} == {"kyc"}
         written = await ledger.entries()
         assert [one.key for one in ear.heard] == [written[0].hash, written[2].hash]
+
+
+async def test_what_nobody_heard_is_passed_over_and_whoever_comes_hears_what_comes_next(
+    file: Path,
+) -> None:
+    async with following(file) as (ledger, feed):
+        told: list[int] = []
+        feed.on_told = lambda: told.append(feed.position)
+        turns(ledger, 700)
+        async with asyncio.timeout(HANG_S):
+            while feed.position < 700:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0)
+        assert told[-1] == 700
+        ear = Ear(feed.listen(everything))
+        await ear.begin()
+        turns(ledger, 1)
+        assert await ear.hear(1) == [701]
+
+
+async def test_who_joins_while_the_rest_is_passed_over_misses_nothing(file: Path) -> None:
+    class Slow(Ledger):
+        """Its head is known late."""
+
+        asked, known = asyncio.Event(), asyncio.Event()
+
+        async def head(self) -> Head:
+            found = await super().head()
+            if found.seq:
+                self.asked.set()
+                await self.known.wait()
+            return found
+
+    ledger = Slow.open(url_of(file), limits=QUICK)
+    assert isinstance(ledger, Slow)
+    feed = Feed(ledger)
+    await feed.start()
+    try:
+        turns(ledger, 1)
+        await asyncio.wait_for(ledger.asked.wait(), HANG_S)
+        ear = Ear(feed.listen(everything))
+        await ear.begin()
+        hearing = asyncio.create_task(ear.hear(1))
+        await asyncio.sleep(0)  # it has joined
+        ledger.known.set()
+        assert await hearing == [1]
+    finally:
+        ledger.known.set()
+        await feed.close()
+        await ledger.close()
 
 
 async def test_its_one_text_is_the_stream_s_data(file: Path) -> None:

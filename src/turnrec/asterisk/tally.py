@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Container
 
 
 class Deed(enum.StrEnum):
@@ -67,6 +68,12 @@ class Tally:
         """Forget a channel that is gone."""
         self._ours.pop(uniqueid, None)
         self._seen.pop(uniqueid, None)
+
+    def forget_all_but(self, uniqueids: Container[str]) -> None:
+        """Forget the channels that are not among these: AMI was lost when they hung up."""
+        for uniqueid in self._ours.keys() | self._seen.keys():
+            if uniqueid not in uniqueids:
+                self.forget(uniqueid)
 
     def __len__(self) -> int:
         """How many channels it knows of."""

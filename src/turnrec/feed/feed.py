@@ -42,7 +42,7 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
         self.on_told: Callable[[], None] | None = None
-        """Called after each reading that found events; it must not raise and must not block."""
+        """Called when there are new events, or may be; it must not raise and must not block."""
 
     @property
     def position(self) -> int:
@@ -156,6 +156,8 @@ class Feed:
     async def _tell_next(self) -> bool:
         """Tell the next entries; return whether there may be more."""
         before = self._position
+        if not self._listeners and await self._pass_over(before):
+            return False
         told, position = await self._read(before)
         # From here to the end nothing waits: listeners join before it or after it.
         self._position = position
@@ -165,6 +167,16 @@ class Feed:
             if self.on_told is not None:
                 self.on_told()
         return position > before
+
+    async def _pass_over(self, before: int) -> bool:
+        """Where nobody listens, go to the ledger's end unread; whether that was done."""
+        head = await self._ledger.head()
+        if self._listeners:
+            return False  # somebody has joined meanwhile, at `before`
+        self._position = head.seq
+        if head.seq > before and self.on_told is not None:
+            self.on_told()
+        return True
 
 
 class _Listener:

@@ -57,3 +57,13 @@ def test_nothing_is_left_of_a_channel_that_is_gone() -> None:
     tally.seen(CHANNEL, Deed.MUTE)
     tally.forget(CHANNEL)
     assert len(tally) == 0
+
+
+def test_a_channel_whose_hang_up_nobody_told_of_is_forgotten_with_the_next_list() -> None:
+    tally = Tally()
+    tally.ours(CHANNEL, Deed.START)
+    tally.seen("1790000000.2", Deed.START)
+    tally.seen("1790000000.3", Deed.MUTE)
+    tally.forget_all_but({CHANNEL, "1790000000.4"})
+    assert len(tally) == 1
+    assert not tally.seen(CHANNEL, Deed.START)
