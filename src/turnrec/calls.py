@@ -15,7 +15,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from turnrec.answer import Answer, Status
 from turnrec.core.agents import BACK, commands_after_agent
@@ -39,7 +38,15 @@ from turnrec.core.recorder import Command, Event, Recorder, Source, suffer
 from turnrec.core.turns import plan_turn
 from turnrec.execution import Execution
 from turnrec.notes import Job, Notes
-from turnrec.ports import FlowSource, Journal, Memory, Path, Recordings
+from turnrec.ports import (
+    FlowSource,
+    Journal,
+    Listeners,
+    Memory,
+    OtherRecorders,
+    Path,
+    Recordings,
+)
 from turnrec.spelling import nearest
 
 logger = logging.getLogger(__name__)
@@ -65,29 +72,6 @@ class _Live:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     overrun: bool = False
     """A turn gave up waiting for the lock: whoever holds it must not leave anything recording."""
-
-
-class OtherRecorders(Protocol):
-    """What knows of recorders that aren't ours."""
-
-    async def keep(self, job: Job) -> None:
-        """Bring them in line with the call. Never raises: a failure is an alarm and a notice."""
-
-    async def release(self, job: Job) -> None:
-        """The call is over. Never raises."""
-
-
-class Listeners(Protocol):
-    """Who else hears the call, and must not while nothing is recorded: recognisers."""
-
-    async def keep(self, job: Job) -> None:
-        """Tell them how the call stands; a halt has reached them when this returns. Never raises.
-
-        One that can't be halted in time is an alarm and a notice.
-        """
-
-    def ended(self, call: Call) -> None:
-        """The call is over. Never raises."""
 
 
 class Calls:
@@ -497,6 +481,12 @@ class Calls:
     async def _turn_away(self, path: Path, error: TurnrecError) -> Answer:
         """Answer where there is no recorder to answer for."""
         answer = Answer(Status.of(error), error)
-        if path.is_dialplan:
+        if not path.is_dialplan:
+            return answer
+        try:
             await path.publish(answer.variables())
+        except TurnrecError as untold:
+            # Without a status it stops whatever monitor it knows of.
+            logger.warning("channel %s could not be told: %s", path.uniqueid, untold)
+            return Answer(Status.FAILCLOSED, untold)
         return answer

@@ -7,12 +7,15 @@ puts the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from turnrec.core.call import Call, ClosedRecording, FinishedRecording
 from turnrec.core.entry import Entry
 from turnrec.core.monitor import Begun, Ended, Monitor
 from turnrec.core.policy import Flow, PauseMethod
+
+if TYPE_CHECKING:
+    from turnrec.notes import Job
 
 
 class Driver(Protocol):
@@ -133,3 +136,26 @@ class Memory(Protocol):
 
     async def revive(self, path: Path) -> Call | None:
         """Rebuild the call on this channel after a restart; None if it is none of ours."""
+
+
+class OtherRecorders(Protocol):
+    """What knows of recorders that aren't ours."""
+
+    async def keep(self, job: Job) -> None:
+        """Bring them in line with the call. Never raises: a failure is an alarm and a notice."""
+
+    async def release(self, job: Job) -> None:
+        """The call is over. Never raises."""
+
+
+class Listeners(Protocol):
+    """Who else hears the call, and must not while nothing is recorded: recognisers."""
+
+    async def keep(self, job: Job) -> None:
+        """Tell them how the call stands; a halt has reached them when this returns. Never raises.
+
+        One that can't be halted in time is an alarm and a notice.
+        """
+
+    def ended(self, call: Call) -> None:
+        """The call is over. Never raises."""
