@@ -12,7 +12,9 @@ from mkdocs.structure.pages import Page
 
 _ROOT: Final = Path(__file__).parents[1]
 _OUTSIDE: Final = re.compile(r"\]\(\.\./([^)#]+)")
-_AS_TEXT: Final = frozenset({".md", ".conf", ".toml", ".yaml", ".yml", ".py", ".sample", ".service"})
+_AS_TEXT: Final = frozenset(
+    {".md", ".conf", ".toml", ".yaml", ".yml", ".py", ".sample", ".service"}
+)
 """What a browser would save, run or draw is shown as the text that it is."""
 
 
