@@ -1,4 +1,4 @@
-"""Lets the docs site hold what pages link to outside docs/ (samples, sources); used by mkdocs.yml."""
+"""Lets the docs site hold what pages link to outside docs/ (samples, sources); see mkdocs.yml."""
 
 from __future__ import annotations
 
