@@ -12,6 +12,7 @@ import hashlib
 import logging
 import stat
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from turnrec.core.errors import InvalidNameError
 from turnrec.core.parties import PartyRule
 from turnrec.core.policy import Action, Bot, Flow, Node, Scope, check_name
 from turnrec.flow_parties import party_rules
+from turnrec.flow_places import Places
 from turnrec.flow_yaml import (
     MAX_BYTES,
     Checker,
@@ -34,13 +36,20 @@ from turnrec.flow_yaml import (
     shown,
 )
 
-__all__ = ["FlowError", "FlowFile", "Mistake", "ReloadResult", "parse_flow"]
+__all__ = [
+    "FlowError",
+    "FlowFile",
+    "Mistake",
+    "ReloadResult",
+    "parse_flow",
+    "read_flow",
+]
 
 logger = logging.getLogger(__name__)
 
 _VERSION: Final = "1"
 _SECTIONS: Final = ("version", "defaults", "parties", "bots")
-_NODE_KEYS: Final = ("action", "scope", "new", "sensitive", "next")
+_NODE_KEYS: Final = ("action", "scope", "new", "sensitive", "next", "transfer", "entry")
 # What a bot may be told is what policy.Bot holds: a policy added there is read here.
 _POLICY_TYPES: Final[Mapping[str, Any]] = {
     name: kind for name, kind in get_type_hints(Bot).items() if name not in {"name", "nodes"}
@@ -55,11 +64,39 @@ def parse_flow(data: bytes, path: str) -> Flow:
     Raises:
         FlowError: anything about it is wrong.
     """
-    root = compose(data, path)
+    flow, _ = parse_flow_and_places(data, path)
+    return flow
+
+
+def read_flow(path: Path) -> tuple[Flow, Places]:
+    """Return a file's flow, and where in the file everything stands.
+
+    Raises:
+        FlowError: it can't be read, or anything about it is wrong.
+    """
+    return parse_flow_and_places(_read(path), str(path))
+
+
+def parse_flow_and_places(data: bytes, path: str) -> tuple[Flow, Places]:
+    """Return what `parse_flow` returns, and where in the bytes everything stands.
+
+    Raises:
+        FlowError: anything about it is wrong.
+    """
+    with suppress(FlowError):
+        return read_composed(data, path, fast=True)
+    # Every mistake is told as PyYAML's own parser places it, which takes its time.
+    return read_composed(data, path, fast=False)
+
+
+def read_composed(data: bytes, path: str, *, fast: bool) -> tuple[Flow, Places]:
+    """`parse_flow_and_places` by one YAML parser; with `fast`, a mistake may lie elsewhere."""
+    root = compose(data, path, fast=fast)
     if root is None or is_empty(root):
         raise FlowError([Mistake(path, 1, 1, "the file is empty: it needs version and bots")])
     bots, parties = _Reader(path, root).read()
-    return Flow(MappingProxyType(bots), hashlib.sha256(data).hexdigest(), parties)
+    flow = Flow(MappingProxyType(bots), hashlib.sha256(data).hexdigest(), parties)
+    return flow, Places(root)
 
 
 class _Reader:
@@ -134,7 +171,10 @@ class _Reader:
             if new and action is not Action.START:
                 self._check.note(written["new"], "'new: true' goes with 'action: start' only")
         sensitive = bool(self._check.boolean(written.get("sensitive"), "sensitive"))
-        return Node(name, action, scope, new, sensitive, self._next(written.get("next"), names))
+        transfer = bool(self._check.boolean(written.get("transfer"), "transfer"))
+        entry = bool(self._check.boolean(written.get("entry"), "entry"))
+        successors = self._next(written.get("next"), names)
+        return Node(name, action, scope, new, sensitive, successors, transfer, entry)
 
     def _next(self, node: yaml.Node | None, names: Collection[str]) -> tuple[str, ...]:
         successors: dict[str, None] = {}  # in their order

@@ -10,12 +10,14 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 
 import yaml
 
 from turnrec.core.errors import TurnrecError
+from turnrec.flow_fast import NotTakenError, compose_fast
 from turnrec.spelling import did_you_mean
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -95,8 +97,14 @@ class _Composer(yaml.SafeLoader):
         return node
 
 
-def compose(data: bytes, path: str) -> yaml.Node | None:
+def compose(data: bytes, path: str, *, fast: bool = False) -> yaml.Node | None:
     """Return the root of the one document in `data`; None where there is none.
+
+    Args:
+        data: the file.
+        path: for the messages only.
+        fast: by libyaml, if it takes it. It places some mistakes elsewhere: a file with any is
+            to be composed again without it.
 
     Raises:
         FlowError: it is no YAML, or too much of it.
@@ -109,6 +117,9 @@ def compose(data: bytes, path: str) -> yaml.Node | None:
         before = error.object[: error.start].decode("utf-8")
         message = f"not UTF-8 text (byte 0x{error.object[error.start]:02x})"
         raise FlowError([Mistake(path, *_place(before), message)]) from None
+    if fast:
+        with suppress(NotTakenError):
+            return compose_fast(text, max_values=MAX_VALUES, max_depth=MAX_DEPTH)
     try:
         composer = _Composer(text)
     except yaml.reader.ReaderError as error:

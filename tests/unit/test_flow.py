@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from turnrec import flow_fast
 from turnrec.core.parties import PartyClass, PartyRule
 from turnrec.core.policy import (
     Action,
@@ -36,7 +37,15 @@ from turnrec.core.policy import (
     Scope,
     UnknownNode,
 )
-from turnrec.flow import FlowError, FlowFile, Mistake, parse_flow
+from turnrec.flow import (
+    FlowError,
+    FlowFile,
+    Mistake,
+    parse_flow,
+    parse_flow_and_places,
+    read_composed,
+)
+from turnrec.flow_places import Place, Places
 from turnrec.flow_yaml import MAX_BYTES, MAX_VALUES
 
 EXAMPLE = Path(__file__).parents[2] / "asterisk-conf" / "flow.example.yaml"
@@ -64,6 +73,7 @@ bots:
       greeting:
       ask_aadhaar: pause
       ask_otp: {action: pause, scope: turn, sensitive: true, next: [confirm, ask_otp]}
+      handover: {transfer: true, entry: yes}
       confirm: resume
       survey: {action: start, new: true}
   reception:
@@ -124,6 +134,7 @@ def test_each_policy_and_node_setting_is_read() -> None:
                     sensitive=True,
                     successors=("confirm", "ask_otp"),
                 ),
+                "handover": Node("handover", transfer=True, entry=True),
                 "confirm": Node("confirm", Action.RESUME),
                 "survey": Node("survey", Action.START, new=True),
             }
@@ -493,7 +504,8 @@ def test_an_alias_bomb_does_not_blow_up() -> None:
 
 def test_an_alias_to_what_holds_it_is_a_mistake_and_no_loop() -> None:
     assert mistakes("version: 1\nbots: &all\n  kyc: {nodes: *all}\n") == [
-        "flow.yaml:3:9: unknown node setting 'nodes' (use action, scope, new, sensitive or next)"
+        "flow.yaml:3:9: unknown node setting 'nodes'"
+        " (use action, scope, new, sensitive, next, transfer or entry)"
     ]
 
 
@@ -532,6 +544,57 @@ def test_no_text_raises_anything_but_flow_error_with_places(text: str) -> None:
     assert all(mistake.line >= 1 and mistake.column >= 1 for mistake in found)
 
 
+@given(st.data())
+def test_libyaml_takes_no_file_that_pyyaml_reads_otherwise(data: st.DataObject) -> None:
+    text = SOUND
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        piece = data.draw(st.sampled_from(YAML_PIECES))
+        text = text[:at] + piece + text[at + data.draw(st.integers(0, 5)) :]
+    try:
+        fast = read_composed(text.encode(), "f", fast=True)
+    except FlowError:
+        return  # then PyYAML is asked
+    assert fast[0] == read_composed(text.encode(), "f", fast=False)[0]
+
+
+def test_a_file_is_read_without_libyaml_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_it = flow(SOUND)
+    monkeypatch.setattr(flow_fast, "CParser", None)
+    assert flow(SOUND) == with_it
+
+
+# ---------------------------------------------------------------- where everything stands
+
+
+def places(text: str) -> Places:
+    return parse_flow_and_places(text.encode(), "flow.yaml")[1]
+
+
+def test_every_key_has_its_line_and_column() -> None:
+    found = places(SOUND)
+    assert found.of("bots", "kyc") == Place(6, 3)
+    assert found.of("bots", "kyc", "guard_ms") == Place(15, 5)
+    assert found.of("bots", "kyc", "nodes", "ask_otp") == Place(22, 7)
+    assert found.of("bots", "kyc", "nodes", "ask_otp", "scope") == Place(22, 32)
+    assert found.of("defaults", "guard_ms") == Place(3, 3)
+
+
+def test_what_is_not_written_has_the_place_of_what_it_would_stand_in() -> None:
+    found = places(SOUND)
+    assert found.of("bots", "kyc", "nodes", "greeting", "scope") == Place(20, 7)
+    assert found.of("bots", "reception", "nodes", "x") == found.of("bots", "reception")
+    assert found.of("parties") == Place(1, 1)
+    assert not found.has("bots", "kyc", "keep_days")
+    assert found.has("bots", "kyc", "others")
+
+
+def test_what_an_alias_repeats_stands_where_its_anchor_does() -> None:
+    found = places("version: 1\nbots:\n  one: &all\n    nodes: {a: , b: }\n  two: *all\n")
+    assert found.of("bots", "two") == Place(5, 3)
+    assert found.of("bots", "two", "nodes", "b") == Place(4, 18)
+
+
 # ---------------------------------------------------------------- round trip
 
 NAMES = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=64)
@@ -560,6 +623,8 @@ def nodes_of_a_bot(draw: st.DrawFn) -> dict[str, Node]:
             new=action is Action.START and draw(st.booleans()),
             sensitive=draw(st.booleans()),
             successors=tuple(draw(st.lists(st.sampled_from(names), unique=True, max_size=3))),
+            transfer=draw(st.booleans()),
+            entry=draw(st.booleans()),
         )
     return nodes
 
@@ -585,6 +650,8 @@ def settings(node: Node) -> dict[str, object]:
         "new": node.new,
         "sensitive": node.sensitive,
         "next": node.successors,
+        "transfer": node.transfer,
+        "entry": node.entry,
     }
 
 
@@ -659,8 +726,8 @@ def test_a_change_with_mistakes_leaves_the_old_flow_in_force(
     with caplog.at_level(logging.WARNING):
         result = file.reload()
     assert not result.changed
-    assert [mistake.line for mistake in result.mistakes] == [23]
-    assert f"{path}:23:16: unknown action 'resum'" in caplog.text
+    assert [mistake.line for mistake in result.mistakes] == [24]
+    assert f"{path}:24:16: unknown action 'resum'" in caplog.text
     assert file.flow is before
     assert not file.changed_on_disk(), "a broken file is reported once, not at every look"
 

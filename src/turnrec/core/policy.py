@@ -122,6 +122,10 @@ class Node:
     sensitive: bool = False
     """The author's word that this node must never be recorded (for `turnrec check`)."""
     successors: tuple[str, ...] = ()
+    transfer: bool = False
+    """In this turn the bot has the call put through to an agent (for `turnrec check`)."""
+    entry: bool = False
+    """A call may begin here (for `turnrec check`)."""
 
 
 @dataclass(frozen=True, slots=True)
