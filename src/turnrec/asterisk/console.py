@@ -83,6 +83,14 @@ class Console:
         """Stop a monitor, and nobody else's: by its ID. The answer says nothing."""
         await self._rx(f"mixmonitor stop {_quoted(monitor.channel)} {monitor.id}")
 
+    async def run(self, command: str) -> str:
+        """What Asterisk prints for any command of its CLI.
+
+        Raises:
+            ConsoleError: it can't be run, failed, or didn't answer.
+        """
+        return await self._rx(command)
+
     async def _rx(self, command: str) -> str:
         try:
             process = await asyncio.create_subprocess_exec(

@@ -124,6 +124,25 @@ class OfflineLedger:
                 connection.rollback()
         return Walked(walk.report(), ledger_id, hashes, tuple(after_stop), last_at_us)
 
+    def version(self) -> int:
+        """The version of its tables; `check` says whether it can be read.
+
+        Raises:
+            LedgerError: the database can't be read.
+        """
+        with self._connection() as connection:
+            return int(connection.execute(select(ledger_version.c.version)).scalar_one())
+
+    def newest(self) -> FoundEntry | None:
+        """The last entry; None where there is none.
+
+        Raises:
+            LedgerError: the database can't be read.
+        """
+        with self._connection() as connection:
+            rows = fetch(connection, select(entries).order_by(entries.c.seq.desc()).limit(1))
+        return next(map(_found_entry, rows), None)
+
     def recording_ids(self) -> list[str]:
         """The recordings that the ledger names, in its order.
 

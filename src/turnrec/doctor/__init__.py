@@ -1,0 +1,1 @@
+"""`turnrec doctor`: looks a whole installation over and says what to do; it changes nothing."""

@@ -1,0 +1,67 @@
+"""Checks the settings and the flow, and who asks; it reads them as the server does."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+from turnrec.core.policy import AgentPolicy
+from turnrec.doctor.finding import Finding, ok, problem, warning
+from turnrec.doctor.look import Look
+from turnrec.flow import FlowError, FlowFile
+
+
+async def settings(look: Look) -> Finding:
+    """They can be read."""
+    if look.mistakes:
+        return problem(
+            "; ".join(look.mistakes),
+            *("mend that" if look.config is None else f"mend that in {look.config}",),
+        )
+    source = "the environment and the defaults" if look.config is None else str(look.config)
+    return ok(f"{source} can be read and has no mistake")
+
+
+async def flow(look: Look) -> Finding:
+    """It can be read."""
+    path = look.settings.flow.path
+    try:
+        found = FlowFile.load(path).flow
+    except FlowError as error:
+        return problem(
+            "; ".join(map(str, error.mistakes)),
+            f"mend {path} at these places, then: turnrec reload",
+        )
+    unlimited = [
+        bot.name
+        for bot in found.bots.values()
+        if not bot.nodes and bot.agent is not AgentPolicy.NEVER
+    ]
+    names = ", ".join(sorted(found.bots)[:5])
+    about = f"; without nodes, so that every turn is held: {unlimited[0]}" if unlimited else ""
+    return ok(f"{path}: {len(found.bots)} bots ({names}){about}")
+
+
+async def user(look: Look) -> Finding:
+    """It is the service's user who asks: another one sees other rights."""
+    try:
+        _, owner = look.server_process()
+    except OSError:
+        try:
+            owner = look.settings.recordings.dir.stat().st_uid
+        except OSError:
+            return ok(f"asked as {_name(look.user())}; nothing of turnrec's belongs to anybody yet")
+    if owner == look.user():
+        return ok(f"asked as turnrec's own user, {_name(owner)}")
+    return warning(
+        f"turnrec's user is {_name(owner)}, and {_name(look.user())} asks:"
+        " rights to files are judged for the wrong one",
+        f"sudo -u {_name(owner)} turnrec doctor",
+    )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid) if uid != os.geteuid() else f"user {uid}"
