@@ -80,8 +80,10 @@ def parse(argv: Sequence[str]) -> Request | None:
 
     The request is the first argument, or what this file was called by: `turnrec-turn.py`.
     """
-    called = PurePath(argv[0]).name.removesuffix(".py").removeprefix("turnrec-")
-    name, words = (called, argv[1:]) if called != "agi" else ("".join(argv[1:2]), argv[2:])
+    stem = PurePath(argv[0]).name.removesuffix(".py")
+    called = stem.removeprefix("turnrec-")
+    is_named_so = called != stem and called in _REQUESTS_BY_CHANNEL_OF
+    name, words = (called, argv[1:]) if is_named_so else ("".join(argv[1:2]), argv[2:])
     if name not in _REQUESTS_BY_CHANNEL_OF:
         return None
     # What isn't given is empty for Asterisk as well; what is given and no name must not vanish.
@@ -90,8 +92,13 @@ def parse(argv: Sequence[str]) -> Request | None:
     )
 
 
-def carry_out(asterisk: Dialogue, request: Request) -> bool:
+def carry_out(asterisk: Dialogue, request: Request, *, answer_s: float = ANSWER_S) -> bool:
     """Have turnrec carry it out; return whether it has said so. Otherwise it has failed closed.
+
+    Args:
+        asterisk: the script's session, of which nothing has been read.
+        request: what the dialplan asks for.
+        answer_s: how long turnrec may be silent.
 
     Raises:
         HungUpError: the call is over.
@@ -102,7 +109,7 @@ def carry_out(asterisk: Dialogue, request: Request) -> bool:
         if request.name == "start":
             _prepare(asterisk)
         url = asterisk.expand("${TURNREC_AGI}") or _DEFAULT_URL
-        _pass_on(asterisk, _connect(url), request, channel)
+        _pass_on(asterisk, _connect(url, answer_s), request, channel)
         outcome = settling.read(asterisk)
     except (NoTurnrecError, OutOfStepError) as error:
         _say(f"{request.name}: {error}")
@@ -125,7 +132,7 @@ def _prepare(asterisk: Dialogue) -> None:
         asterisk.set("CHANNEL(hangup_handler_push)", "turnrec-hangup,s,1")
 
 
-def _connect(url: str) -> socket.socket:
+def _connect(url: str, answer_s: float) -> socket.socket:
     found = _URL.fullmatch(url)
     if found is None:
         raise NoTurnrecError("TURNREC_AGI is no agi:// address")
@@ -133,7 +140,7 @@ def _connect(url: str) -> socket.socket:
         peer = socket.create_connection((found[1], int(found[2] or _DEFAULT_PORT)), CONNECT_S)
     except (OSError, OverflowError) as error:
         raise NoTurnrecError(f"turnrec can't be reached: {error}") from error
-    peer.settimeout(ANSWER_S)
+    peer.settimeout(answer_s)
     return peer
 
 
@@ -149,7 +156,7 @@ def _pass_on(
                     raise NoTurnrecError("turnrec ended in the middle of a command")
                 peer.sendall(asterisk.forward(command))
         except TimeoutError as error:
-            raise NoTurnrecError(f"no word from turnrec for {ANSWER_S:g} s") from error
+            raise NoTurnrecError(f"no word from turnrec for {peer.gettimeout():g} s") from error
         except OSError as error:
             raise NoTurnrecError(f"the connection to turnrec broke: {error}") from error
 

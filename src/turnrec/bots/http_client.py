@@ -39,13 +39,21 @@ class TurnrecClient:
     or by turnrec's id.
     """
 
-    def __init__(self, url: str, key: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         """Make it; nothing is sent yet.
 
         Args:
             url: where the API listens, `http://127.0.0.1:8077`.
             key: an API key with the right `bot`.
             timeout_s: how long each answer is waited for.
+            transport: another way there, as httpx has them; a bot's own tests may give one.
         """
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -53,6 +61,7 @@ class TurnrecClient:
             timeout=timeout_s,
             # The key is for turnrec, not for a proxy that the environment happens to name.
             trust_env=False,
+            transport=transport,
         )
         self._sequence = 0
 
