@@ -44,6 +44,16 @@ _VARIABLES = (
 )
 
 
+async def carried(path: Path) -> dict[str, str] | None:
+    """What a channel itself remembers of a call of ours; None if it carries none.
+
+    Raises:
+        UnansweredError, AsteriskUnreachableError: the channel could not be asked.
+    """
+    variables = await path.read(*_VARIABLES)
+    return variables if variables["TURNREC_CALL_ID"] else None
+
+
 class LedgerMemory:
     """What the ledger and the channels remember of calls that aren't live in this process."""
 
@@ -58,10 +68,10 @@ class LedgerMemory:
         Raises:
             UnansweredError, AsteriskUnreachableError: the channel could not be asked.
         """
-        variables = await path.read(*_VARIABLES)
-        call_id = variables["TURNREC_CALL_ID"]
-        if not call_id:
+        variables = await carried(path)
+        if variables is None:
             return None
+        call_id = variables["TURNREC_CALL_ID"]
         await self._ledger.flush()
         known = await self._ledger.call(call_id)
         if known is not None and not known.live:
