@@ -24,6 +24,7 @@ from turnrec.core.policy import Flow
 from turnrec.dialplan import Door
 from turnrec.limits import Limits
 from turnrec.meddling import Meddling
+from turnrec.memory import carried
 from turnrec.net import Net
 from turnrec.others import OtherRecorders
 from turnrec.ports import Path as ChannelPath
@@ -62,8 +63,9 @@ class ListJournal:
 class _NoMemory:
     """Knows of no call of an earlier process."""
 
-    async def revive(self, path: ChannelPath) -> Call | None:  # noqa: ARG002 - a port's
-        """There is none."""
+    async def revive(self, path: ChannelPath) -> Call | None:
+        """Ask the channel, as is done for every call that isn't known; it carries none."""
+        await carried(path)
         return None
 
 

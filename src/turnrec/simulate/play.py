@@ -35,6 +35,8 @@ BEGAN_US: Final = 1_767_225_600_000_000
 RING_MS: Final = 2_000
 """How long an agent's phone rings."""
 
+_PARTING_S: Final = 0.02
+"""From the end of a bridge until the caller's dialplan goes on: AMI has told of it by then."""
 _AFTERWARDS_S: Final = 1.0
 """What is given to whatever goes on after the hang-up; none of it takes longer."""
 _BRIDGE: Final = "bridge-1"
@@ -204,7 +206,7 @@ class _Play:
 
     async def _hang_up(self, _step: Step) -> None:
         at_us = self._clock()
-        self._part()
+        await self._part()
         await run_agi(self._asterisk, self._tap, self._caller, "hangup")
         self._asterisk.end_channel(self._caller)
         # Asterisk ends what it runs on the channel; turnrec joins what there is.
@@ -217,7 +219,7 @@ class _Play:
         """Call a subroutine of turnrec.conf's on the caller's channel."""
         at_us = self._clock()
         if self._agent is not None:
-            self._part()
+            await self._part()
             self._keep_moment("the agent hangs up", at_us)
         arguments = f"({','.join(words)})" if any(words) else ""
         await self._ask(f"Gosub(turnrec-{script},s,1{arguments})", self._caller, script, *words)
@@ -265,14 +267,15 @@ class _Play:
         )
         await asyncio.sleep(RING_MS / 1000)
 
-    def _part(self) -> None:
-        """The talk ends, whoever hangs up."""
+    async def _part(self) -> None:
+        """The talk ends, whoever hangs up; a moment later the caller's dialplan goes on."""
         agent, self._agent = self._agent, None
         if agent is None:
             return
         for channel in (agent, self._caller):
             self._tell_bridge("BridgeLeave", channel)
         self._asterisk.end_channel(agent)
+        await asyncio.sleep(_PARTING_S)
 
     def _tell_bridge(self, event: str, channel: SimulatedChannel) -> None:
         self._asterisk.tell(
