@@ -26,6 +26,7 @@ from turnrec.cli_keys import app as keys_app
 from turnrec.cli_recordings import GROUP as RECORDINGS
 from turnrec.cli_server import GROUP as SERVER
 from turnrec.cli_show import complain
+from turnrec.cli_simulate import GROUP as SIMULATE
 from turnrec.cli_webhooks import app as webhooks_app
 from turnrec.config import ConfigError
 from turnrec.core.errors import TurnrecError
@@ -101,6 +102,7 @@ def _root(
 for _group in (CALLS, EVENTS, RECORDINGS, ARCHIVE, EXPORT):
     _group.add_to(app)
 register_verify(app, settings_of)
+SIMULATE.add_to(app)
 SERVER.add_to(app)
 app.add_typer(webhooks_app, name="webhook", rich_help_panel=SERVER.title)
 app.add_typer(keys_app, name="api-key", rich_help_panel=SERVER.title)
