@@ -20,6 +20,7 @@ from turnrec import __version__
 from turnrec.cli_archive import GROUP as ARCHIVE
 from turnrec.cli_base import epilog, settings_of
 from turnrec.cli_calls import GROUP as CALLS
+from turnrec.cli_docker import app as docker_app
 from turnrec.cli_events import GROUP as EVENTS
 from turnrec.cli_export import GROUP as EXPORT
 from turnrec.cli_keys import app as keys_app
@@ -107,6 +108,7 @@ SERVER.add_to(app)
 app.add_typer(webhooks_app, name="webhook", rich_help_panel=SERVER.title)
 app.add_typer(keys_app, name="api-key", rich_help_panel=SERVER.title)
 app.add_typer(pbx_app, name="pbx", rich_help_panel=SERVER.title)
+app.add_typer(docker_app, name="docker", rich_help_panel=SERVER.title)
 
 
 # ------------------------------------------------------------------ errors

@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from turnrec.pbx.beside import SOUNDS_DIR
-from turnrec.pbx.phone import Call, CallTimeoutError, Chunk, Clip, MediaOptions, Phone, Silence
+from turnrec.pbx.phone import (
+    Call,
+    CallTimeoutError,
+    Chunk,
+    Clip,
+    Credentials,
+    MediaOptions,
+    Phone,
+    Silence,
+)
 
 LAST_DIGITS = "0123"
 
@@ -26,13 +35,15 @@ def clip_path(name: str) -> Path:
     return SOUNDS_DIR / f"{name}.wav"
 
 
-async def place_call(sip: str) -> None:
+async def place_call(
+    sip: str, *, user: str = "caller", credentials: Credentials | None = None
+) -> None:
     """Call the sample bot at `sip` (host:port) and talk to it until it hangs up.
 
     Raises:
         PhoneError: the call failed, or the bot was not heard.
     """
-    async with Phone(user="caller") as phone:
+    async with Phone(user=user, credentials=credentials) as phone:
         call = await phone.dial(f"sip:1000@{sip}", MediaOptions(source=Silence()))
         await _hear_out(call)
         await call.play(Clip.from_wav(clip_path("caller_hello")))

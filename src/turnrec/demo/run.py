@@ -103,7 +103,7 @@ async def _one_call(service: Service, pbx: Pbx, screen: Screen) -> None:
     screen.say(f"\nThe recording: [bold]{path}[/]\n")
     screen.timeline(closed, recording.opened_us, await _turns(service, recording))
     screen.say("\nWhat was checked:")
-    facts, found = await asyncio.to_thread(_check, path, closed)
+    facts, found = await asyncio.to_thread(examine, path, closed)
     report = await service.ledger.verify_chain()
     facts.append((f"the ledger's chain is whole ({report.entries} entries)", report.intact))
     screen.checks(facts, found)
@@ -146,7 +146,8 @@ async def _turns(service: Service, recording: RecordingRecord) -> list[tuple[int
     ]
 
 
-def _check(path: Path, closed: dict[str, Any]) -> tuple[list[tuple[str, bool]], list[Found]]:
+def examine(path: Path, closed: dict[str, Any]) -> tuple[list[tuple[str, bool]], list[Found]]:
+    """Look at a closed recording of the sample bot: facts that should hold, and voices."""
     samples, rate_hz = read(path), closed["rate_hz"]
     gaps = [span for span in closed["spans"] if span["kind"] == "gap" and span["sources"]]
     silent = all(

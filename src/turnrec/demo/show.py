@@ -45,11 +45,14 @@ class Screen:
         if self._shown == (node, call.recorder):
             return
         self._shown = (node, call.recorder)
-        state = call.recorder.state
-        held = ", ".join(sorted(call.recorder.holds))
-        why = f"  held by: {held}" if held else ""
+        after_s = (now_us - call.started_us) / 1e6
+        self.line(after_s, node, call.recorder.state, sorted(call.recorder.holds))
+
+    def line(self, after_s: float, node: str | None, state: State, holds: Sequence[str]) -> None:
+        """Print where a call stands, so many seconds after its beginning."""
+        why = f"  held by: {', '.join(holds)}" if holds else ""
         self._console.print(
-            f"  {(now_us - call.started_us) / 1e6:6.2f} s  {node or 'call begins':<14}"
+            f"  {after_s:6.2f} s  {node or 'call begins':<14}"
             f" [{_STYLE[state]}]{_WORD[state]}[/]{why}",
             highlight=False,
         )

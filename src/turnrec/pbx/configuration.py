@@ -84,7 +84,7 @@ def write(
     for folder in ("etc", "lib", "lib/keys", "agi-bin", "spool", "run", "log", "moh"):
         (run / folder).mkdir(exist_ok=True)
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    _write_moh(run / "moh" / "tone.wav")
+    write_moh(run / "moh" / "tone.wav")
     etc = run / "etc"
     home = templates_dir()
     extra = {**settings.extra_conf}
@@ -169,7 +169,7 @@ def check_run_dir(run: Path) -> None:
         raise PbxStartError(f"{run}: Asterisk can't have ';', '@' or a line break in its paths")
 
 
-def _write_moh(path: Path) -> None:
+def write_moh(path: Path) -> None:
     """Write a second of a steady tone that runs on without a click when it is repeated."""
     step = 2 * math.pi * MOH_TONE_HZ / MOH_RATE_HZ
     samples = array.array("h", (round(6000 * math.sin(step * i)) for i in range(MOH_RATE_HZ)))
