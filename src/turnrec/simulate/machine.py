@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from turnrec.asterisk.spool import Spool
-from turnrec.simulate.parts import SimulatedMonitor
+from turnrec.simulate.parts import CALLER, MIX, OTHERS, SimulatedMonitor
 
 ANSWER_S: Final = 0.001
 """How long each of Asterisk's answers takes; a real one's, see docs/benchmarks.md."""
@@ -66,6 +66,7 @@ class SimulatedAsterisk:
         self._numbers = itertools.count(1)
         self._monitor_numbers = itertools.count(1)
         self._has_monitor_events = _tells_of_monitors(version)
+        self._has_even_sides = not version.startswith("16.")
         self.channels: dict[str, SimulatedChannel] = {}
         """By uniqueid."""
         self.announce: Announce = lambda _name, _fields: None
@@ -157,9 +158,18 @@ class SimulatedAsterisk:
     def start_monitor(self, channel: SimulatedChannel, file: str, options: str) -> None:
         """MixMonitor, by application or action."""
         sides = _SIDES.search(options)
-        files = (file, *(() if sides is None else sides.groups()))
+        files = {file: MIX}
+        if sides is not None:
+            # On 16 the two don't lie beside each other (asterisk-facts.md), and so don't add up.
+            others = OTHERS if self._has_even_sides else MIX
+            files |= {sides["receive"]: CALLER, sides["transmit"]: others}
         monitor_id = f"0x7f{next(self._monitor_numbers):010x}"
-        monitor = SimulatedMonitor(monitor_id, file, tuple(map(self._path, files)), self._clock())
+        monitor = SimulatedMonitor(
+            monitor_id,
+            file,
+            {self._path(one): loudness for one, loudness in files.items()},
+            self._clock(),
+        )
         monitor.open()
         channel.monitors.append(monitor)
         wanted = _ID.search(options)

@@ -16,8 +16,8 @@ import numpy as np
 from turnrec.recordings.wav_writer import HEADER
 
 RATE_HZ: Final = 8_000
-_HEARD: Final = 1_000
-"""Loud enough not to count as silence."""
+MIX, CALLER, OTHERS = 1_000, 600, 400
+"""How loud each file of a monitor is: the directions add up to the mix, and are no silence."""
 _BLOCK_SAMPLES: Final = 1 << 20
 _SECOND_US: Final = 1_000_000
 
@@ -29,7 +29,8 @@ class SimulatedMonitor:
     id: str
     file: str
     """As Asterisk was told."""
-    paths: tuple[Path, ...]
+    paths: dict[Path, int]
+    """Each with its loudness."""
     began_us: int
     muted: bool = False
     _changes: list[tuple[int, bool]] = field(default_factory=list)
@@ -47,12 +48,12 @@ class SimulatedMonitor:
 
     def close(self, at_us: int) -> None:
         """Write the files out."""
-        for path in self.paths:
+        for path, loudness in self.paths.items():
             with wave.open(str(path), "wb") as file:
                 file.setparams((1, 2, RATE_HZ, 0, "NONE", "not compressed"))
                 for samples, is_muted in self._stretches(at_us):
                     for size in _blocks(samples):
-                        block = np.full(size, 0 if is_muted else _HEARD, "<i2")
+                        block = np.full(size, 0 if is_muted else loudness, "<i2")
                         file.writeframesraw(block.tobytes())
 
     def _stretches(self, at_us: int) -> Iterator[tuple[int, bool]]:
