@@ -136,19 +136,16 @@ async def test_without_an_id_nobodys_monitor_is_stopped() -> None:
     assert "StopMixMonitor" not in " ".join(peer.asked)
 
 
-async def test_a_start_names_the_channel_for_agents_and_hangs_up_by_the_handler_that_there_is() -> (
-    None
-):
+async def test_a_start_names_the_callers_channel_for_agents() -> None:
     async def start(session: AgiSession) -> None:
         await session.set_variable("TURNREC_STATUS", "OK")
 
     async with turnrec("start", start) as peer:
         peer.variables |= {"CHANNEL": "PJSIP/a-1", "UNIQUEID": "1700.1"}
-        # The peer expands no functions: what DIALPLAN_EXISTS says stays as it is, and isn't 1.
         assert await run(peer, "start", "kyc")
     assert peer.variables["__TURNREC_CALLER_UNIQUEID"] == "1700.1"
     assert peer.variables["__TURNREC_CALLER_CHANNEL"] == "PJSIP/a-1"
-    assert "TURNREC_HANDLER" not in peer.variables
+    assert peer.variables["TURNREC_ASKED_BOT"] == "kyc"
 
 
 async def test_an_agent_whose_gate_is_shut_is_not_bridged() -> None:

@@ -107,7 +107,7 @@ def carry_out(asterisk: Dialogue, request: Request, *, answer_s: float = ANSWER_
     settling.clear(asterisk)
     try:
         if request.name == "start":
-            _prepare(asterisk)
+            _prepare(asterisk, request)
         url = asterisk.expand("${TURNREC_AGI}") or _DEFAULT_URL
         _pass_on(asterisk, _connect(url, answer_s), request, channel)
         outcome = settling.read(asterisk)
@@ -120,16 +120,13 @@ def carry_out(asterisk: Dialogue, request: Request, *, answer_s: float = ANSWER_
     return False
 
 
-def _prepare(asterisk: Dialogue) -> None:
-    """What turnrec.conf's turnrec-start does before it asks."""
-    channel, uniqueid, handler, exists = asterisk.expand(
-        "${CHANNEL}|${UNIQUEID}|${TURNREC_HANDLER}|${DIALPLAN_EXISTS(turnrec-hangup,s,1)}"
-    ).split("|")
+def _prepare(asterisk: Dialogue, request: Request) -> None:
+    """What turnrec.conf's turnrec-start sets: agents' legs inherit whose call it is, and a turnrec
+    that was not there yet learns of the bot from the channel."""
+    channel, _, uniqueid = asterisk.expand("${CHANNEL}|${UNIQUEID}").rpartition("|")
     asterisk.set("__TURNREC_CALLER_CHANNEL", channel)
     asterisk.set("__TURNREC_CALLER_UNIQUEID", uniqueid)
-    if handler != uniqueid and exists == "1":
-        asterisk.set("TURNREC_HANDLER", uniqueid)
-        asterisk.set("CHANNEL(hangup_handler_push)", "turnrec-hangup,s,1")
+    asterisk.set("TURNREC_ASKED_BOT", "".join(request.words[:1]))
 
 
 def _connect(url: str, answer_s: float) -> socket.socket:
