@@ -37,6 +37,7 @@ DAEMON = {"net", "others", "meddling", "limits"}
 COMPOSERS = {
     "__main__",
     "archive",
+    "backup",
     "courier",
     "demo",
     "desk",

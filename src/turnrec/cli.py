@@ -18,9 +18,12 @@ from typer.core import TyperGroup
 
 from turnrec import __version__
 from turnrec.cli_archive import GROUP as ARCHIVE
+from turnrec.cli_backup import GROUP as BACKUP
 from turnrec.cli_base import epilog, settings_of
 from turnrec.cli_calls import GROUP as CALLS
+from turnrec.cli_check import GROUP as CHECK
 from turnrec.cli_docker import app as docker_app
+from turnrec.cli_doctor import GROUP as DOCTOR
 from turnrec.cli_events import GROUP as EVENTS
 from turnrec.cli_export import GROUP as EXPORT
 from turnrec.cli_keys import app as keys_app
@@ -103,8 +106,11 @@ def _root(
 for _group in (CALLS, EVENTS, RECORDINGS, ARCHIVE, EXPORT):
     _group.add_to(app)
 register_verify(app, settings_of)
+CHECK.add_to(app)
 SIMULATE.add_to(app)
 SERVER.add_to(app)
+BACKUP.add_to(app)
+DOCTOR.add_to(app)
 app.add_typer(webhooks_app, name="webhook", rich_help_panel=SERVER.title)
 app.add_typer(keys_app, name="api-key", rich_help_panel=SERVER.title)
 app.add_typer(pbx_app, name="pbx", rich_help_panel=SERVER.title)

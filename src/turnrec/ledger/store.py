@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -204,6 +204,20 @@ class Ledger(LedgerReader):
     def backlog(self) -> int:
         """How many entries are not known to be durable."""
         return self._backlog.depth
+
+
+@contextlib.contextmanager
+def locked_for_writing(url: URL) -> Iterator[None]:
+    """Hold an SQLite ledger's lock as its writer does, be there a ledger already or not.
+
+    Raises:
+        LedgerLockedError: another process has it.
+        OSError: the lock's file can't be made.
+    """
+    with contextlib.ExitStack() as undo:
+        for path in _lock_files(url, None):
+            undo.callback(LockFile(path).release)
+        yield
 
 
 def _lock_files(url: URL, lock_dir: Path | None) -> list[Path]:

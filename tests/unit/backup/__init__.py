@@ -1,0 +1,1 @@
+"""Backups of real recordings in real ledgers, and what becomes of them."""

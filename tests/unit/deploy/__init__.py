@@ -1,0 +1,1 @@
+"""The files that an operator installs hold together with what turnrec really does."""
