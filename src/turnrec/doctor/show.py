@@ -76,7 +76,7 @@ def _sum(found: Sequence[Checked], *, verbose: bool) -> Text:
     aside = count[Status.NOT_CHECKED]
     told = f", {aside} not checked" if aside else ""
     more = " (--verbose says why)" if aside and not verbose else ""
-    in_order = f"{count[Status.OK]} checks in order"
+    in_order = f"{count[Status.OK]} check{'s' * (count[Status.OK] != 1)} in order"
     if not count[Status.PROBLEM] and not count[Status.WARNING]:
         return Text(f"nothing to do: {in_order}{told}{more}", style="green")
     parts = [
