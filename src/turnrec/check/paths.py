@@ -1,4 +1,4 @@
-"""What is wrong with the paths of a flow whose order is known; what a step does isn't decided here."""
+"""What is wrong with the paths of a flow whose order is known; it decides no step itself."""
 
 from __future__ import annotations
 

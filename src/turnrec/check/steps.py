@@ -1,4 +1,4 @@
-"""What one step of a call makes of its recorder, by the product's tables; it has no rule of its own.
+"""What a step of a call makes of its recorder, by the product's tables; it has no rule of its own.
 
 A step is a turn of the bot's, the coming of an agent, or the caller's return. Their orders are
 those of `turnrec.calls` and `turnrec.talks`, where Asterisk carries them out; here every command
