@@ -63,6 +63,8 @@ AGI_SCRIPT = "7003"
 AUDIOSOCKET = "7004"
 FREEPBX_ROUTE = "7005"
 FREEPBX_QUEUE = "7006"
+BARE = "7010"
+"""Not an example: the AGI script alone, with nothing in the dialplan that guards it."""
 FORGETFUL = "7009"
 """Not an example: the pyst2 bot with an SDK that says OK to every turn and asks for none."""
 
@@ -90,6 +92,15 @@ def dialplan(folder: Path) -> str:
             f"exten => {FORGETFUL},1,Answer()",
             " same => n,AGI(forgetful.py,${SOUNDS})",
             " same => n,Hangup()",
+            f"exten => {BARE},1,Answer()",
+            " same => n,AGI(turnrec-agi,start,bank)",
+            " same => n,AGI(turnrec-turn.py,welcome)",
+            " same => n,Read(CHOICE,${SOUNDS}/welcome,1,,1,20)",
+            " same => n,AGI(turnrec-turn.py,ask_otp)",
+            " same => n,Read(OTP,${SOUNDS}/ask-otp,4,,1,20)",
+            " same => n,AGI(turnrec-turn.py,thank_you)",
+            " same => n,Playback(${SOUNDS}/thank-you)",
+            " same => n,Hangup()",
         ]
     )
 
@@ -106,6 +117,7 @@ def install_scripts(here: Rig) -> Path:
     }.items():
         (folder / name).write_text(f"#!{sys.executable}\n{text}", "utf-8")
         (folder / name).chmod(0o755)
+    (folder / "turnrec-turn.py").symlink_to("turnrec-agi")
     return folder
 
 
@@ -253,7 +265,7 @@ async def test_an_example_whose_turnrec_goes_away_in_mid_call_records_nothing_mo
 ) -> None:
     async with house(asterisk_22, tmp_path) as here:
         scripts = here.pbx.run_dir / "agi-bin"
-        extensions = [DIALPLAN, PYST2, AGI_SCRIPT, FREEPBX_ROUTE]
+        extensions = [DIALPLAN, PYST2, AGI_SCRIPT, BARE]
         together = asyncio.Barrier(len(extensions))
 
         async def turnrec_goes() -> None:
@@ -269,7 +281,7 @@ async def test_an_example_whose_turnrec_goes_away_in_mid_call_records_nothing_mo
             [400, 1000, 400],
             [400, 1000, 400],
         ]
-        recordings = await here.recordings(len(visits))
+        await here.recordings(len(visits))
 
         async def script_goes() -> None:
             (scripts / "turnrec-agi").unlink()
