@@ -4,6 +4,7 @@
     ├── LedgerLockedError       ledger-locked: another writer has it
     ├── LedgerForeignError      ledger-foreign: the database is somebody else's
     ├── LedgerVersionError      ledger-version: a newer turnrec wrote it
+    ├── LedgerNotUpgradedError  ledger-not-upgraded: an older one, and no copy could be made of it
     ├── LedgerDamagedError      ledger-damaged: the file is no readable database any more
     ├── LedgerDivergedError     ledger-diverged: it was exchanged or written to behind our back
     ├── LedgerStalledError      ledger-stalled: the database has failed for so long that memory ends
@@ -61,6 +62,19 @@ class LedgerVersionError(LedgerError):
         super().__init__(
             f"the ledger {where} has version {found}, this turnrec knows versions up to {known};"
             " upgrade turnrec, or restore a backup that is older"
+        )
+
+
+class LedgerNotUpgradedError(LedgerError):
+    """A ledger of an older version is upgraded only once a copy of it is there."""
+
+    id = "ledger-not-upgraded"
+
+    def __init__(self, where: str, found: int, copy: str, reason: str) -> None:
+        super().__init__(
+            f"the ledger {where} has version {found} and was left as it is: before it is upgraded,"
+            f" it is copied to {copy}, and that failed ({reason}). Make room there, or give turnrec"
+            " the right to write there, and start it again"
         )
 
 

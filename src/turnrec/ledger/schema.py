@@ -176,8 +176,11 @@ for _dialect, _triggers in (
         event.listen(entries, "after_create", _ddl.execute_if(dialect=_dialect))
 
 
-def migrate(connection: Connection, where: str) -> None:
+def migrate(connection: Connection, where: str) -> int:
     """Bring a database to `SCHEMA_VERSION`, in the caller's transaction.
+
+    Returns:
+        Which version it had; `SCHEMA_VERSION` where it is new.
 
     Raises:
         LedgerForeignError: it has tables, and none of them is turnrec's.
@@ -191,13 +194,15 @@ def migrate(connection: Connection, where: str) -> None:
             raise LedgerForeignError(where)
         metadata.create_all(connection, checkfirst=False)
         connection.execute(insert(ledger_version).values(version=SCHEMA_VERSION))
-        return
-    found = connection.execute(select(ledger_version.c.version)).scalar_one()
+        return SCHEMA_VERSION
+    found = int(connection.execute(select(ledger_version.c.version)).scalar_one())
     if found > SCHEMA_VERSION:
         raise LedgerVersionError(where, found, SCHEMA_VERSION)
+    # The tables are the same; no entry is touched, and their chain goes on. An index may be missing
+    # in version 2, too, where one of the first turnrecs of that version has made it.
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
     if found < SCHEMA_VERSION:
-        # The tables are the same; no entry is touched, and their chain goes on.
-        for table in metadata.sorted_tables:
-            for index in table.indexes:
-                index.create(connection, checkfirst=True)
         connection.execute(update(ledger_version).values(version=SCHEMA_VERSION))
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,11 +35,13 @@ from turnrec.ledger.errors import LedgerClosedError, LedgerError, explain
 from turnrec.ledger.lock import LockFile
 from turnrec.ledger.queries import read_head
 from turnrec.ledger.reader import LedgerReader
-from turnrec.ledger.schema import migrate
+from turnrec.ledger.schema import SCHEMA_VERSION, migrate
+from turnrec.ledger.upgrade import keep_copy
 from turnrec.ledger.writer import Limits, Writer
 
 LOCK_NAME: Final = "ledger.lock"
 _DEFAULTS: Final = Limits()
+_log = logging.getLogger(__name__)
 
 
 class Ledger(LedgerReader):
@@ -84,6 +87,7 @@ class Ledger(LedgerReader):
         Raises:
             LedgerLockedError: another process has it.
             LedgerVersionError: a newer turnrec wrote it.
+            LedgerNotUpgradedError: an older one wrote it, and it could not be copied first.
             LedgerForeignError: it is somebody else's database.
             LedgerDamagedError: it can't be read; it is left as it is.
             LedgerError: it can't be made or reached.
@@ -97,11 +101,15 @@ class Ledger(LedgerReader):
                     # Not before it is locked: an empty file in the place of a ledger that was put
                     # away would have its writer delete the -wal, and what was committed there.
                     prepare_file(file)
+                    keep_copy(file)
                 engine = writer_engine(parsed, busy_timeout_ms=limits.busy_timeout_ms)
                 with contextlib.ExitStack() as undo_engine:
                     undo_engine.callback(engine.dispose)
                     with engine.begin() as connection:
-                        migrate(connection, place(parsed))
+                        found = migrate(connection, place(parsed))
+                        if found < SCHEMA_VERSION:
+                            projections.rebuild(connection)
+                            _log.warning("the ledger was upgraded from version %d", found)
                         head = read_head(connection)
                     ledger = cls(parsed, engine, head, undo.pop_all(), limits, on_error)
                     undo_engine.pop_all()
