@@ -73,6 +73,9 @@ def simulate_command(
         bool,
         typer.Option("--strict", help="Exit status 1 where a step is refused or fails closed."),
     ] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="The steps alone, without commands and events.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a call would be, without Asterisk: each command, each answer, what is recorded.
@@ -103,7 +106,7 @@ def simulate_command(
 
         say_json(to_json(played))
     else:
-        _show(played)
+        _show(played, brief=brief)
     if strict and played.refused:
         raise typer.Exit(_REFUSED)
 
@@ -154,8 +157,8 @@ def _unheard() -> Iterator[None]:
 _Row = dict[str, Any]
 
 
-def _show(played: Simulation) -> None:
-    show_table(list(_rows(played)), _COLUMNS, none="")
+def _show(played: Simulation, *, brief: bool) -> None:
+    show_table(list(_rows(played, brief=brief)), _COLUMNS, none="")
     for number, entry in enumerate(played.closed, start=1):
         say()
         _show_recording(played, number, entry)
@@ -164,12 +167,13 @@ def _show(played: Simulation) -> None:
     say(f"refused or failed closed: {turned_away or 'nothing'}")
 
 
-def _rows(played: Simulation) -> Iterator[_Row]:
+def _rows(played: Simulation, *, brief: bool) -> Iterator[_Row]:
     for step in played.steps:
         for number, moment in enumerate(step.moments):
             title = f"{step.number} {step.text or 'start'}" if number == 0 else ""
             yield _moment_row(played, moment, title)
-            yield from _rows_of(played, moment)
+            if not brief:
+                yield from _rows_of(played, moment)
 
 
 def _moment_row(played: Simulation, moment: Moment, title: str) -> _Row:
