@@ -368,6 +368,16 @@ def somebody_else(here: Installed) -> Mend:
     return stranger.close
 
 
+def one_touch(here: Installed) -> Mend:
+    edit(here.folder / "tests.conf", "30,gU(", "30,gXU(")
+    here.pbx.rx("dialplan reload")
+
+    def mend() -> None:
+        edit(here.etc / "features.conf", "automixmon = *3", "automixmon =")
+
+    return mend
+
+
 def http_for_all(here: Installed) -> Mend:
     port = free_port()
     new = f"enabled = yes\nbindaddr = 0.0.0.0\nbindport = {port}"
@@ -382,6 +392,11 @@ def in_settings(line: str, after: str) -> Callable[[Installed], Mend]:
 
 FAULTS = (
     Fault("flow", in_folder("flow.yaml", "resume", "resum"), "flow.yaml at these places"),
+    Fault(
+        "flow-paths",
+        flow_in_force("action: pause, sensitive", "sensitive"),
+        "turnrec check ",
+    ),
     Fault(
         "server-flow",
         in_folder("flow.yaml", "greeting:", "greeting:\n      menu:"),
@@ -496,7 +511,7 @@ FAULTS = (
     ),
     Fault(
         "one-touch",
-        in_folder("tests.conf", "30,gU(", "30,gXU(", "dialplan reload"),
+        one_touch,
         "automixmon =",
         Status.WARNING,
     ),

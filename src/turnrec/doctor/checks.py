@@ -28,6 +28,11 @@ CHECKS: Final = (
         "Mend the line and column that are named, then `turnrec reload`.", configuration.flow,
     ),
     Check(
+        "flow-paths", _S, "On every path of the flow is recorded what its words ask for.",
+        "`turnrec check FLOW` shows each finding with its path and cure.",
+        configuration.flow_paths,
+    ),
+    Check(
         "user", _S, "The doctor is asked by turnrec's own user.",
         "`sudo -u turnrec turnrec doctor`: another user sees other rights.", configuration.user,
     ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 
-from turnrec.core.policy import AgentPolicy
-from turnrec.doctor.finding import Finding, ok, problem, warning
+from turnrec.check.run import check_file
+from turnrec.doctor.finding import Finding, NotCheckedError, listed, ok, problem, warning
 from turnrec.doctor.look import Look
 from turnrec.flow import FlowError, FlowFile
 
@@ -32,14 +33,21 @@ async def flow(look: Look) -> Finding:
             "; ".join(map(str, error.mistakes)),
             f"mend {path} at these places, then: turnrec reload",
         )
-    unlimited = [
-        bot.name
-        for bot in found.bots.values()
-        if not bot.nodes and bot.agent is not AgentPolicy.NEVER
-    ]
-    names = ", ".join(sorted(found.bots)[:5])
-    about = f"; without nodes, so that every turn is held: {unlimited[0]}" if unlimited else ""
-    return ok(f"{path}: {len(found.bots)} bots ({names}){about}")
+    names = listed(sorted(found.bots))
+    return ok(f"{path} can be read and has no mistake: bot{'s' * (len(found.bots) != 1)} {names}")
+
+
+async def flow_paths(look: Look) -> Finding:
+    """What it records is what its own words ask for, on every path."""
+    path = look.settings.flow.path
+    checked = await asyncio.to_thread(check_file, path)
+    if not checked.is_readable:
+        raise NotCheckedError("the flow file can't be read (see flow)")
+    if not checked.findings:
+        return ok("on every path of the flow is recorded what its words ask for")
+    told = listed([f"{one.sentence} [{one.id}]" for one in checked.findings], 3)
+    cure = f"turnrec check {path}"
+    return problem(told, cure) if checked.errors else warning(told, cure)
 
 
 async def user(look: Look) -> Finding:

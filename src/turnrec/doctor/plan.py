@@ -110,7 +110,7 @@ def judge_address(text: str, host: str, port: int, *, is_here: bool) -> Finding:
     shown = "127.0.0.1" if is_everywhere(host) and is_here else host
     cure = (
         f"in extensions.conf: [globals] TURNREC_AGI = agi://{shown}:{port}",
-        "asterisk -rx 'dialplan reload'",
+        RELOAD,
     )
     if not text:
         return problem("the dialplan's global variable TURNREC_AGI is not set", *cure)
@@ -158,7 +158,8 @@ def judge_names(steps: Iterable[Step], flow: Flow) -> Finding:
         return warning(
             f"the flow doesn't know {listed([*unknown])}:"
             " an unknown bot is refused, an unknown node held",
-            "mend the name there, or add it to the flow file; then: turnrec reload",
+            f"mend the name there, then: {RELOAD}",
+            "or add it to the flow file, then: turnrec reload",
         )
     return ok(f"all {count} names of bots and nodes in the dialplan are in the flow")
 
@@ -197,8 +198,8 @@ def judge_others(steps: Iterable[Step], flow: Flow, *, has_ami: bool) -> Finding
     return warning(
         f"others record, too: {'; '.join(parts)}",
         *cures,
-        "take these steps out of the calls that turnrec records;"
-        " where they are meant: --skip other-recorders",
+        f"take these steps out of the calls that turnrec records, then: {RELOAD}",
+        "or, where they are meant: turnrec doctor --skip other-recorders",
     )
 
 

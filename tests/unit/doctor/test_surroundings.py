@@ -273,6 +273,22 @@ async def test_a_mistake_of_the_flow_is_told_with_its_place(tmp_path: Path) -> N
     assert "flow.yaml:5:12" in found.sentence.replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ("{ask: {action: pause, sensitive: true}, on: resume}", Status.OK),
+        ("{ask: {sensitive: true}}", Status.PROBLEM),
+    ],
+)
+async def test_what_a_flow_records_against_its_own_words_is_told(
+    tmp_path: Path, nodes: str, expected: Status
+) -> None:
+    house = House(tmp_path, flow=f"version: 1\nbots:\n  kyc:\n    nodes: {nodes}\n")
+    found = await configuration.flow_paths(house)
+    assert found.status is expected
+    assert not found.cure or found.cure == (f"turnrec check {tmp_path / 'flow.yaml'}",)
+
+
 async def test_another_user_is_told_to_become_turnrecs(house: House, tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     assert (await configuration.user(house)).status is Status.OK
