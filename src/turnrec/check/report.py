@@ -52,6 +52,12 @@ def path_as_text(path: Sequence[Visit]) -> str:
     return "".join(words)
 
 
+def path_to_simulate(path: Sequence[Visit]) -> str | None:
+    """A path as `turnrec simulate --path` takes it; None where there is none."""
+    forms = {Step.AGENT: "@agent", Step.UNANSWERED: "@noanswer,{0}"}
+    return ",".join(forms.get(one.step, "{0}").format(one.node) for one in path) or None
+
+
 def as_document(checked: Sequence[Checked], status: int) -> dict[str, Any]:
     """What was found, for machines."""
     return {
