@@ -24,7 +24,7 @@ from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.ami_errors import AmiNotConnectedError
 from turnrec.asterisk.ami_settings import AmiSettings
 from turnrec.asterisk.channel import ID_VARIABLE, AmiChannel
-from turnrec.asterisk.console import Console, ConsoleMonitor
+from turnrec.asterisk.console import Console, ConsoleChannels, ConsoleMonitor
 from turnrec.asterisk.spool import Spool
 from turnrec.core.errors import TurnrecError
 
@@ -208,9 +208,9 @@ def _part(monitor: ConsoleMonitor) -> str:
 
 async def _ours(console: Console, spool: Spool, sweep: _Sweep) -> set[ConsoleMonitor]:
     """All monitors of ours, now; the sweep's doubts are those of the last look."""
-    channels = await console.channels()
-    names = [channel.name for channel in channels]
-    sweep.uniqueids |= {channel.uniqueid for channel in channels}
+    listing = await console.channels()
+    names = list(dict.fromkeys(row.name for row in listing.rows))
+    sweep.uniqueids |= {row.uniqueid for row in listing.rows}
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def listed(name: str) -> list[ConsoleMonitor] | None:
@@ -218,17 +218,36 @@ async def _ours(console: Console, spool: Spool, sweep: _Sweep) -> set[ConsoleMon
             return await console.monitors(name)
 
     lists = await asyncio.gather(*(listed(name) for name in names))
-    missed = {name for name, found in zip(names, lists, strict=True) if found is None}
-    if missed:
-        missed &= {channel.name for channel in await console.channels()}  # others have hung up
-    unsure = sorted(missed | _ambiguous(names))
-    sweep.unsure = [f"channel {name} was not looked at" for name in unsure]
+    looked_at = {name for name, found in zip(names, lists, strict=True) if found is not None}
+    unsure = [f"channel {name} was not looked at" for name in sorted(_ambiguous(names))]
+    sweep.unsure = unsure + await _overlooked(console, listing, looked_at)
     return {
         monitor
         for found in lists
         for monitor in found or ()
         if PurePosixPath(monitor.file).parent == spool.asterisk_folder
     }
+
+
+async def _overlooked(console: Console, listing: ConsoleChannels, looked_at: set[str]) -> list[str]:
+    """What of the channels that are still there was not looked at, as sentences.
+
+    A caller's number can look like a row of its own, so not every name is a channel's: where as
+    many have been looked at as there are, the others are none.
+    """
+    if len(looked_at) >= listing.count:
+        return []
+    names = {row.name for row in listing.rows}
+    now = await console.channels()  # some may have hung up, others have come
+    there = {row.name for row in now.rows}
+    overlooked = now.count - len(looked_at & there) - len(there - names)
+    if overlooked <= 0:
+        return []
+    missed = sorted((names - looked_at) & there)
+    sentences = [f"channel {name} was not looked at" for name in missed]
+    if overlooked > len(missed):
+        sentences.append(f"{overlooked - len(missed)} channels can't be read from its list")
+    return sentences
 
 
 def _ambiguous(names: Iterable[str]) -> set[str]:

@@ -23,7 +23,9 @@ if state["silent"]:
 if (verb, what, given) == ("core", "show", ["channels", "concise"]):
     print(state["noise"])
     for row in rows:
-        print(row["name"] + "!ctx!s!1!Up!AGI!agi://x!!!!3!0!!" + row["uniqueid"])
+        rest = "!ctx!s!1!Up!AGI!agi://x!" + row["number"] + "!!!3!0!!"
+        if row["name"] not in state["unreadable"]:
+            print(row["name"] + rest + row["uniqueid"])
 elif (verb, what, given) == ("core", "show", ["channels", "count"]):
     print(f"{len(rows)} active channels\\n0 active calls")
 else:
@@ -52,17 +54,29 @@ class FakeConsole:
         stub.write_text(_STUB)
         self.command = shlex.join([sys.executable, "-S", "-E", str(stub), str(self._file)])
         self._set(
-            channels=[], spool=str(folder), noise="", unlisted=[], stubborn=False, silent=False
+            channels=[],
+            spool=str(folder),
+            noise="",
+            unlisted=[],
+            unreadable=[],
+            stubborn=False,
+            silent=False,
         )
 
-    def channel(self, name: str, uniqueid: str, monitors: dict[str, str] | None = None) -> None:
-        """Let there be a channel with these monitors: ID to file."""
-        one = {"name": name, "uniqueid": uniqueid, "monitors": monitors or {}}
+    def channel(
+        self,
+        name: str,
+        uniqueid: str,
+        monitors: dict[str, str] | None = None,
+        number: str = "",
+    ) -> None:
+        """Let there be a channel with these monitors, ID to file, and a caller's number."""
+        one = {"name": name, "uniqueid": uniqueid, "monitors": monitors or {}, "number": number}
         self._set(channels=[*self._state["channels"], one])
 
     def be(self, **state: object) -> None:
-        """Be `silent` (status 0 without a word), `stubborn` (nothing stops), print `noise` or keep
-        the channels `unlisted` to itself."""
+        """Be `silent` (status 0 without a word), `stubborn` (nothing stops), print `noise`, keep
+        the monitors of channels `unlisted` to itself, or their rows `unreadable`."""
         self._set(**state)
 
     @property

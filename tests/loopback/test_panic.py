@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.loopback.fake_asterisk import ASTERISK_SPOOL, FakeAsterisk, FakeChann
 from tests.loopback.fake_console import FakeConsole
 from tests.loopback.fake_manager import speaks_for
 from turnrec.asterisk.ami_settings import AmiSettings
+from turnrec.asterisk.console import Console
 from turnrec.asterisk.spool import Spool
 from turnrec.panic import PanicFailedError, PanicReport, panic
 
@@ -189,6 +191,66 @@ async def test_blanks_and_quotes_in_a_channels_name_hide_nothing(
     report = await within(panic(None, spool, console.command))
     assert (report.channels, report.stopped) == (1, (PART,))
     assert report.is_clear, told(report)
+
+
+async def test_a_row_is_not_a_line(spool: Spool, tmp_path: Path) -> None:
+    """As Asterisk 22.10.1 and 16.28.0 printed it, for numbers that hold a line end."""
+    printed = (
+        "Local/a@odd1-00000001;2!odd1!a!5!Up!Wait!600!49151\n12345!!!3!3!!1795289804.3\n"
+        "Local/a@odd1-00000001;1!odd1!a!1!Up!Wait!600!!!!3!3!!1795289804.2\n"
+        "Local/a@odd3-00000003;2!odd3!a!5!Up!Wait!600!1\n0xdead\t/spool!!!3!3!!1795289804.7\n"
+        "Local/a@odd2-00000002;2!odd2!a!5!Up!Wait!600!49\nPJSIP/x-1!c!s!1!Up!AGI!d!1!!!3!0!!9.9"
+        "\n1!!!3!3!!1795289804.5\n"
+    )
+    count = "4 active channels\n4 active calls\n4 calls processed\n"
+    stub = tmp_path / "asterisk"
+    stub.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        f"print({printed!r} if 'concise' in sys.argv[2] else {count!r}, end='')\n"
+    )
+    stub.chmod(0o700)
+    found = await within(Console(str(stub)).channels())
+    assert found.count == 4
+    assert [(row.name, row.uniqueid) for row in found.rows] == [
+        ("Local/a@odd1-00000001;2", "1795289804.3"),
+        ("Local/a@odd1-00000001;1", "1795289804.2"),
+        ("Local/a@odd3-00000003;2", "1795289804.7"),
+        ("Local/a@odd2-00000002;2", "49"),
+        ("PJSIP/x-1", "1795289804.5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "49151\n12345",
+        "49151\n",
+        "\n\n!!!!!!!!!!!!!!",
+        "49\nPJSIP/b-00000002!ctx!s!1!Up!AGI!d!1!!!3!0!!9.9\n1",
+        "49\nPJSIP/nobody-00000009!ctx!s!1!Up!AGI!d!1!!!3!0!!9.9\n1",
+    ],
+)
+async def test_a_callers_number_hides_no_monitor_and_has_no_other_stopped(
+    spool: Spool, console: FakeConsole, number: str
+) -> None:
+    console.channel("PJSIP/a-00000001", "1.1", {"0xa1": ours(PART)}, number)
+    console.channel("PJSIP/b-00000002", "1.2", {"0xa2": "/theirs/x.wav", "0xa3": ours(OTHER)})
+    report = await within(panic(None, spool, console.command))
+    assert report.stopped == (PART, OTHER)
+    assert report.is_clear, told(report)
+    assert console.monitors == ["/theirs/x.wav"]
+
+
+async def test_a_channel_that_the_list_does_not_show_is_missed_by_its_count(
+    spool: Spool, console: FakeConsole
+) -> None:
+    """A line end in what was dialled, say, which a Local channel is named by."""
+    console.channel("PJSIP/a-00000001", "1.1", {"0xa1": ours(PART)})
+    console.channel("Local/1\n2@ctx-00000001;2", "1.2", {"0xa2": ours(OTHER)})
+    console.be(unreadable=["Local/1\n2@ctx-00000001;2"])
+    report = await within(panic(None, spool, console.command))
+    assert report.stopped == (PART,)
+    assert report.unknown == ("1 channels can't be read from its list",)
 
 
 async def test_the_command_outlives_the_parts_of_an_asterisk_that_died_long_ago(

@@ -81,9 +81,17 @@ async def test_by_ami_alone_the_spool_tells_that_all_is_well(
 
 
 async def test_what_was_dialled_hides_no_monitor(asterisk: Installation, tmp_path: Path) -> None:
-    """A Local channel's name holds the dialled words, with blanks and whatever else."""
+    """A Local channel's name holds the dialled words, with blanks and whatever else.
+
+    So does a caller's number, line ends included.
+    """
     spool = tmp_path / "spool"
-    odd = f"[odd]\nexten => _.,1,Answer()\n same => n,MixMonitor({spool}/${{UNIQUEID}}.wav)\n"
+    forged = "49%0APJSIP/x-1!c!s!1!Up!AGI!d!1!!!3!0!!9.9%0A1"
+    odd = (
+        "[odd]\nexten => _.,1,Answer()\n"
+        f" same => n,Set(CALLERID(num)=${{URIDECODE({forged})}})\n"
+        f" same => n,MixMonitor({spool}/${{UNIQUEID}}.wav)\n"
+    )
     dead_ami = {"asterisk": {"ami_port": str(free_port())}}
     async with rig(
         asterisk, tmp_path, FLOW, BOT + odd + " same => n,Wait(600)\n", start=False

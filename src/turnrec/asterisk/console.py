@@ -17,9 +17,14 @@ from turnrec.core.errors import TurnrecError
 
 _ANSWER_S: Final = 10.0
 _TRIES: Final = 3
-_SEPARATORS: Final = 13
-"""Of `core show channels concise`, whose lines are name!context!...!uniqueid. Fewer: no channel."""
-_NO_CHANNELS: Final = re.compile(r"^0 active channels$", re.MULTILINE)
+_ROW: Final = re.compile(
+    r"^([^!\n]+)![^\n]*?!-?\d+!(?:Down|Rsrvd|OffHook|Dialing|Ring|Ringing|Up|Busy|Dialing Offhook"
+    r"|Pre-ring|Mute|Unknown)!",
+    re.MULTILINE,
+)
+"""How a row of `core show channels concise` begins: name!context!exten!priority!state! The caller's
+number comes later, and what else may hold a line end: a row isn't a line."""
+_COUNT: Final = re.compile(r"^(\d+) active channels?$", re.MULTILINE)
 _MONITORS_HEAD: Final = "MixMonitor ID"
 _MONITOR: Final = re.compile(r"^(0x[0-9a-fA-F]+)\t([^\t]*)\t", re.MULTILINE)
 _PLAIN: Final = re.compile(r'[^\s"\\]+')
@@ -48,6 +53,16 @@ class ConsoleMonitor:
     file: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConsoleChannels:
+    """All channels that there are, as far as they can be read."""
+
+    rows: tuple[ConsoleChannel, ...]
+    """A caller's number can hold whatever a row can: one may be forged, or a uniqueid wrong."""
+    count: int
+    """How many there really are."""
+
+
 class Console:
     """The command line of the Asterisk on this machine."""
 
@@ -55,22 +70,24 @@ class Console:
         """`command` is as typed in a shell: `asterisk`, or `docker exec pbx asterisk`."""
         self._command = shlex.split(command)
 
-    async def channels(self) -> list[ConsoleChannel]:
+    async def channels(self) -> ConsoleChannels:
         """All channels.
 
         Raises:
             ConsoleError: Asterisk doesn't say.
         """
+        found: ConsoleChannels | None = None
         for _ in range(_TRIES):
-            lines = (await self._rx("core show channels concise")).splitlines()
-            rows = [line for line in lines if line.count("!") >= _SEPARATORS]
-            if rows:
-                return [
-                    ConsoleChannel(row.partition("!")[0], row.rpartition("!")[2]) for row in rows
-                ]
-            if _NO_CHANNELS.search(await self._rx("core show channels count")):
-                return []
-        raise ConsoleError("it doesn't say which channels there are")
+            rows = _rows(await self._rx("core show channels concise"))
+            counted = _COUNT.search(await self._rx("core show channels count"))
+            if counted is None:
+                continue
+            found = ConsoleChannels(rows, int(counted[1]))
+            if len(rows) >= found.count:  # else one may have come in between
+                return found
+        if found is None:
+            raise ConsoleError("it doesn't say which channels there are")
+        return found
 
     async def monitors(self, channel: str) -> list[ConsoleMonitor] | None:
         """All monitors on a channel; None where Asterisk doesn't list it (it has hung up, say)."""
@@ -113,6 +130,16 @@ class Console:
         if process.returncode != 0:
             raise ConsoleError(complaint.decode(errors="replace").strip() or "it failed")
         return output.decode(errors="replace")
+
+
+def _rows(listing: str) -> tuple[ConsoleChannel, ...]:
+    """Read `core show channels concise`. A row goes on to where the next one begins."""
+    starts = [row.start() for row in _ROW.finditer(listing)]
+    texts = [listing[one:end] for one, end in zip(starts, [*starts[1:], None], strict=False)]
+    return tuple(
+        ConsoleChannel(text.partition("!")[0], text.rstrip("\n").rpartition("!")[2])
+        for text in texts
+    )
 
 
 def _quoted(channel: str) -> str:
