@@ -21,7 +21,14 @@ from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Silence, Tone
 from turnrec.web.access import Right
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/api.md", "docs/events.md", "docs/page.md")
+PAGES = (
+    "README.md",
+    "docs/api.md",
+    "docs/dialplan.md",
+    "docs/events.md",
+    "docs/first-call.md",
+    "docs/page.md",
+)
 ELSEWHERE = {
     "make demo": ("tests/pbx/test_samples.py", "turnrec demo --dir"),
     "make test": (".ci/run", "make test"),
@@ -33,7 +40,9 @@ FLOW = """
 version: 1
 bots:
   kyc:
-    nodes: {greeting: , ask_aadhaar: pause, confirm: resume}
+    nodes: {greeting: , ask_aadhaar: pause, confirm: resume, goodbye: }
+  bank:
+    nodes: {welcome: , ask_otp: pause, thank_you: resume}
 """
 DIALPLAN = """
 [turnrec-tests](+)
