@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 
@@ -43,9 +42,7 @@ def main() -> None:
     except HungUpError:
         return
     except NotConfirmedError as error:
-        logger.warning("bank-bot: %s", error)  # on stderr, and so on Asterisk's console
-        with contextlib.suppress(HungUpError):
-            agi.stream_file("an-error-has-occurred")  # nothing secret in it
+        logger.warning("bank-bot: %s", error)  # to Asterisk's console; the dialplan hangs up
 
 
 if __name__ == "__main__":

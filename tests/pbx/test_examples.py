@@ -253,6 +253,8 @@ async def test_no_example_records_a_window_of_a_paused_turn_and_each_records_the
             assert leaks(read_wav(file).channels[0]) == []
             is_there(file, visits, turns=2 if is_22 else 1)
 
+        assert "Traceback" not in (here.pbx.run_dir / "log" / "console").read_text("utf-8")
+
         # The same test, on a bot whose SDK doesn't wait for turnrec: it does hear a leak.
         forgetful = Visit(here, FORGETFUL)
         await talk_all([forgetful])

@@ -68,7 +68,7 @@ class Agi(AGI):  # type: ignore[misc]
     - arguments are escaped; a quote or a line end in one can't end the command. A line end raises
       `AgiArgumentError`;
     - a hang-up (`HANGUP`, SIGHUP, a dead channel, the end of the stream, also within a usage text)
-      raises `AgiHungUpError`, which is an `AGIHangup`;
+      raises `AgiHungUpError`, which is an `AGIHangup`; so does a prompt that it has ended;
     - answers keep in step with their commands: `100` before an answer, values with several lines,
       lines that nobody asked for;
     - nothing is logged: pyst2 writes each answer to stderr, and with it what callers key;
@@ -134,6 +134,8 @@ class Agi(AGI):  # type: ignore[misc]
         if reply.value == "hangup":
             raise AGIResultHangup("User hungup during execution")
         if reply.result == "-1":
+            # A hang-up's SIGHUP may come after the answer, but it is sent before the next one.
+            self.send_command("NOOP")
             self.test_hangup()
             raise AGIAppError("Error executing application, or hangup")
         result = {"result": (reply.result, reply.value or "")}

@@ -35,6 +35,8 @@ class Peer:
     """How many bytes it says before it closes the stream."""
     answers: dict[str, bytes] = field(default_factory=dict)
     """Answers by how a command begins."""
+    commands: dict[str, Callable[[Peer], bytes]] = field(default_factory=dict)
+    """What some commands do, by the whole command; each returns what is answered."""
     variables: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     """Commands as they came, without those that only get into step."""
@@ -76,6 +78,8 @@ class Peer:
         if verb.startswith("GET FULL VARIABLE"):
             return self._expanded(words[3], command)
         self.asked.append(command)
+        if command in self.commands:
+            return self.commands[command](self)
         for begin, answer in self.answers.items():
             if command.startswith(begin):
                 return answer

@@ -374,6 +374,16 @@ def test_an_application_that_fails_is_pyst2s_error_while_the_call_lives() -> Non
     assert not isinstance(caught.value, HungUpError)
 
 
+def test_a_prompt_that_a_hang_up_has_ended_is_a_hang_up_though_sighup_comes_later() -> None:
+    def hang_up(_peer: Peer) -> bytes:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return b"200 result=0\n"
+
+    peer = Peer(answers={"STREAM FILE": b"200 result=-1 endpos=800\n"}, commands={"NOOP": hang_up})
+    with pytest.raises(AgiHungUpError):
+        mended(peer).stream_file("hello")
+
+
 def test_sighup_is_a_hang_up_at_the_next_command() -> None:
     agi = mended(Peer())
     os.kill(os.getpid(), signal.SIGHUP)
