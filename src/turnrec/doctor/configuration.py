@@ -46,8 +46,8 @@ async def flow_paths(look: Look) -> Finding:
     if not checked.findings:
         return ok("on every path of the flow is recorded what its words ask for")
     told = listed([f"{one.sentence} [{one.id}]" for one in checked.findings], 3)
-    cure = f"turnrec check {path}"
-    return problem(told, cure) if checked.errors else warning(told, cure)
+    cure = (f"turnrec check {path}", "mend what it shows, then: turnrec reload")
+    return problem(told, *cure) if checked.errors else warning(told, *cure)
 
 
 async def user(look: Look) -> Finding:

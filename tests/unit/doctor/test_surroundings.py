@@ -286,7 +286,7 @@ async def test_what_a_flow_records_against_its_own_words_is_told(
     house = House(tmp_path, flow=f"version: 1\nbots:\n  kyc:\n    nodes: {nodes}\n")
     found = await configuration.flow_paths(house)
     assert found.status is expected
-    assert not found.cure or found.cure == (f"turnrec check {tmp_path / 'flow.yaml'}",)
+    assert not found.cure or found.cure[0] == f"turnrec check {tmp_path / 'flow.yaml'}"
 
 
 async def test_another_user_is_told_to_become_turnrecs(house: House, tmp_path: Path) -> None:
