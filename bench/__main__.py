@@ -1,8 +1,8 @@
 """`python -m bench`: the time of a turn with turnrec against a bare FastAGI handler.
 
 `python -m bench events` measures the event daemon instead (see `bench.events`), `hour` an hour of
-calls, `api` a turn while pages and webhooks watch, `soak` many calls for long, and `day` a million
-turns at speed.
+calls, `api` a turn while pages and webhooks watch, `soak` many calls for long, `day` a million
+turns at speed, and `check` a check of large flow files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import api, day, events, hour, proc, report, soak
+from bench import api, check, day, events, hour, proc, report, soak
 from bench.plan import DEFAULT_CALLS, Arm, Level
 from bench.run import Measured, measure
 from bench.stage import stage
@@ -58,6 +58,9 @@ def _say(sentence: str) -> None:
 
 def main() -> None:
     """Run it."""
+    if sys.argv[1:2] == ["check"]:
+        check.main(sys.argv[2:])
+        return
     if sys.argv[1:2] == ["events"]:
         events.main(sys.argv[2:])
         return
