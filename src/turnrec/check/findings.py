@@ -61,8 +61,8 @@ RULES: Final = MappingProxyType(
         ),
         "start-while-paused": Rule(
             _ERROR,
-            "a start while the recording is paused is refused",
-            "Resume first, or say `new: true` for another recording.",
+            "a start while paused is refused, or begins a recording that is paused",
+            "Let a node come before it that says `resume`, or after a pause for one turn nothing.",
         ),
         "transfer-while-paused": Rule(
             _ERROR,

@@ -16,6 +16,8 @@ NODE_GAP: Final = 34.0
 RANK_GAP: Final = 62.0
 _LONGEST: Final = 12
 """Edges over more ranks than this go by the side: nobody could follow them through."""
+_ABREAST: Final = 5
+"""So many nodes without any edge stand side by side."""
 _SWEEPS: Final = 12
 _UNSEEN_WIDTH: Final = 16.0
 
@@ -123,6 +125,8 @@ def _ranks(
     count: int, edges: Sequence[tuple[int, int]], back: set[tuple[int, int]], apart: set[int]
 ) -> list[int]:
     """Each node's rank: one below the lowest of those before it."""
+    if not edges:
+        return [node // _ABREAST for node in range(count)]
     follows: list[list[int]] = [[] for _ in range(count)]
     waits = [0] * count
     for one, to in edges:

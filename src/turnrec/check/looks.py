@@ -35,7 +35,7 @@ MEANINGS: Final[Mapping[Look, str]] = {
     Look.PAUSED: "paused: not recorded",
     Look.OFF: "no recording is open",
     Look.MIXED: "depends on the path",
-    Look.UNKNOWN: "depends on the order, which the flow doesn't say",
+    Look.UNKNOWN: "depends on the order",
     Look.UNREACHED: "no path reaches it",
 }
 _LOOKS: Final[Mapping[State, Look]] = {

@@ -37,6 +37,7 @@ class Paths:
         yield from self._unreachable()
         yield from self._sensitive_recorded()
         yield from self._refused()
+        yield from self._starts_after_scoped_pause()
         yield from self._transfers_while_paused()
         yield from self._never_resumed()
         yield from self._retries_that_start_new()
@@ -71,6 +72,31 @@ class Paths:
             }[id_].format(node.name)
             sentence = f"{node.name}'s {node.action} is refused: {why}"
             yield self._finding(id_, node, sentence, self._refused_path(refused), at="action")
+
+    def _starts_after_scoped_pause(self) -> Iterator[Finding]:
+        """A start says nothing of the pause before it, not even of one for its own turn only."""
+        walk, done = self._walk, set[str]()
+        for spot in walk.came_from:
+            before = walk.node_of(spot)
+            is_scoped = before.action is Action.PAUSE and before.scope is Scope.TURN
+            if not is_scoped or walk.situation_of(spot).over_pause:
+                continue
+            for after, step in walk.follows[spot]:
+                node = walk.node_of(after)
+                if node.action is not Action.START or not self._is_held(after):
+                    continue
+                if (
+                    node.name in done
+                    or (walk.number_of(after), "already-recording") in walk.refused
+                ):
+                    continue
+                done.add(node.name)
+                sentence = (
+                    f"{node.name} starts a recording right after {before.name}'s pause, which a"
+                    " start doesn't end: it is paused"
+                )
+                path = self._path(spot, (after, step))
+                yield self._finding("start-while-paused", node, sentence, path, at="action")
 
     def _transfers_while_paused(self) -> Iterator[Finding]:
         if self._bot.agent is not AgentPolicy.ON:

@@ -33,7 +33,7 @@ _HURT_SENSITIVE: Final[tuple[tuple[str, str, Callable[[Bot], bool], str], ...]] 
         "guard-too-short",
         "guard_ms",
         lambda bot: bot.guard_ms < MIN_GUARD_MS,
-        "a guard of {bot.guard_ms} ms lets sound of a paused turn into the recording",
+        "the guard is {bot.guard_ms} ms, and below 40 a paused turn was heard in the recording",
     ),
 )
 """The finding, the policy, whether it is so, and what to say."""

@@ -12,6 +12,7 @@ from turnrec.check.findings import Finding, Severity
 from turnrec.check.layout import Box, Layout, Line, lay_out
 from turnrec.check.looks import MEANINGS, Look, Shown, edges_in_doubt, numbered, shown
 from turnrec.check.walk import Walk
+from turnrec.core.policy import UnknownNode
 
 _MARGIN: Final = 28.0
 _TITLE_HEIGHT: Final = 50.0
@@ -20,8 +21,8 @@ _LIST_LINE: Final = 19.0
 _LISTED: Final = 12
 """More findings than this are not listed in the picture: the text format has them all."""
 _MIN_WIDTH: Final = 560.0
-_CHARACTER: Final = 7.9
-_SMALL_CHARACTER: Final = 6.2
+_CHARACTER: Final = 8.8
+_SMALL_CHARACTER: Final = 6.6
 
 # The page's own colours (web/page/css/tokens.css).
 _STYLE: Final = """
@@ -48,17 +49,17 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "
 .says { font-size: 11px; text-anchor: middle; }
 .box { stroke-width: 1.6; }
 .recorded .box, .s-recorded { fill: var(--rec-s); stroke: var(--rec); }
-.recorded text { fill: var(--rec-t); }
+.recorded .name, .recorded .says { fill: var(--rec-t); }
 .paused .box, .s-paused { fill: var(--pau-s); stroke: var(--pau); }
-.paused text { fill: var(--pau-t); }
+.paused .name, .paused .says { fill: var(--pau-t); }
 .off .box, .s-off { fill: var(--off-s); stroke: var(--off); }
-.off text { fill: var(--off-t); }
+.off .name, .off .says { fill: var(--off-t); }
 .mixed .box { fill: none; stroke: var(--mix); }
-.mixed text { fill: var(--ink); }
+.mixed .name, .mixed .says { fill: var(--ink); }
 .unknown .box { fill: var(--mix-s); stroke: var(--mix); stroke-dasharray: 5 4; }
-.unknown text { fill: var(--mix-t); }
+.unknown .name, .unknown .says { fill: var(--mix-t); }
 .unreached .box { fill: none; stroke: var(--off); stroke-dasharray: 2 5; stroke-linecap: round; }
-.unreached text { fill: var(--off-t); }
+.unreached .name, .unreached .says { fill: var(--off-t); }
 .s-recorded, .s-paused, .s-off { stroke: none; }
 .secret { fill: none; stroke-width: 1.6; }
 .recorded .secret { stroke: var(--rec); } .paused .secret { stroke: var(--pau); }
@@ -135,6 +136,8 @@ class _Panel:
     @property
     def height(self) -> float:
         """Of everything."""
+        if not self._nodes:
+            return _TITLE_HEIGHT + 36
         lines = sum(len(lines) for _, _, lines in self._list)
         listed = lines * _LIST_LINE + 26 if lines else 0.0
         more = _LIST_LINE if len(self._findings) > _LISTED else 0.0
@@ -151,6 +154,12 @@ class _Panel:
             f'<text class="about" x="{width - _MARGIN:.1f}" y="34" text-anchor="end">{about}</text>'
         )
         left = (width - self._layout.width) / 2
+        if not self._nodes:
+            yield (
+                f'<text class="about" x="{_MARGIN}" y="62">no nodes: every turn is unknown, and'
+                f" {'held' if bot.unknown_node is UnknownNode.PAUSE else 'kept as it is'}</text>"
+            )
+            return
         yield f'<g transform="translate({left:.1f} {_TITLE_HEIGHT + 22:.1f})">'
         for line in self._layout.lines:
             yield from self._edge(line)
@@ -220,8 +229,8 @@ def _tip(end: tuple[float, float], direction: tuple[float, float], doubt: str) -
 
 
 def _size(one: Shown) -> tuple[float, float]:
-    lock = 20 if one.node.sensitive else 0
-    text = max(len(one.node.name) * _CHARACTER + lock, len(one.says) * _SMALL_CHARACTER)
+    lock = 26 if one.node.sensitive else 0
+    text = max(len(one.node.name) * _CHARACTER, len(one.says) * _SMALL_CHARACTER) + lock
     return max(96.0, text + 34), 50.0 if one.says else 40.0
 
 
@@ -240,17 +249,12 @@ def _node(one: Shown, box: Box, bot: str) -> Iterator[str]:
             f' height="{box.height - 8:.1f}" rx="{max(rounding - 4, 3)}"/>'
         )
     name_y = box.y - 3 if one.says else box.y + 4.5
-    middle = box.x + (9 if one.node.sensitive else 0)
+    middle = box.x + (10 if one.node.sensitive else 0)
     yield f'<text class="name" x="{middle:.1f}" y="{name_y:.1f}">{escape(one.node.name)}</text>'
     if one.node.sensitive:
-        lock_x = middle - len(one.node.name) * _CHARACTER / 2 - 16
-        yield (
-            f'<path class="shackle" d="M{lock_x + 2.2:.1f} {name_y - 5:.1f}v-2.6a2.8 2.8 0 0 1'
-            f' 5.6 0v2.6"/><rect class="lock" x="{lock_x:.1f}" y="{name_y - 5.4:.1f}" width="10"'
-            f' height="7.4" rx="1.6"/>'
-        )
+        yield _lock(x + 14, box.y + 4.5)
     if one.says:
-        yield f'<text class="says" x="{box.x:.1f}" y="{box.y + 14:.1f}">{escape(one.says)}</text>'
+        yield f'<text class="says" x="{middle:.1f}" y="{box.y + 14:.1f}">{escape(one.says)}</text>'
     if one.is_entry:
         yield (
             f'<circle class="start" cx="{box.x:.1f}" cy="{y - 17:.1f}" r="4.5"/>'
@@ -311,9 +315,13 @@ def _legend(x: float, y: float, looks: Sequence[Look], *, has_sensitive: bool) -
         yield f'<text class="key" x="{x + 29:.1f}" y="{y:.1f}">{escape(MEANINGS[look])}</text>'
         x += len(MEANINGS[look]) * 6.4 + 46
     if has_sensitive:
-        yield (
-            f'<g class="off"><path class="shackle" d="M{x + 6.2:.1f} {y - 5:.1f}v-2.6a2.8 2.8 0 0'
-            f' 1 5.6 0v2.6"/><rect class="lock" x="{x + 4:.1f}" y="{y - 5.4:.1f}" width="10"'
-            f' height="7.4" rx="1.6"/></g><text class="key" x="{x + 22:.1f}" y="{y:.1f}">'
-            "sensitive</text>"
-        )
+        yield f'<g class="off">{_lock(x + 5, y)}</g>'
+        yield f'<text class="key" x="{x + 24:.1f}" y="{y:.1f}">sensitive</text>'
+
+
+def _lock(x: float, y: float) -> str:
+    """A padlock whose lower left corner is there."""
+    return (
+        f'<path class="shackle" d="M{x + 2.3:.1f} {y - 6:.1f}v-2.8a3.1 3.1 0 0 1 6.2 0v2.8"/>'
+        f'<rect class="lock" x="{x:.1f}" y="{y - 6.6:.1f}" width="10.8" height="8.2" rx="1.7"/>'
+    )
