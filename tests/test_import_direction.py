@@ -43,6 +43,7 @@ COMPOSERS = {
     "desk",
     "dialplan",
     "doctor",
+    "front",
     "keeping",
     "listening",
     "memory",

@@ -15,7 +15,8 @@ from fastapi.routing import APIRoute
 
 from turnrec.config import load_settings
 from turnrec.service import Service
-from turnrec.web.access import RIGHTS, Right
+from turnrec.web.access import Right
+from turnrec.web.asking import RIGHTS
 
 DOCS: Final = Path(__file__).parents[1] / "docs" / "api.md"
 PROSE: Final = Path(__file__).with_name("api.prose.md")

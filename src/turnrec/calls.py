@@ -270,11 +270,14 @@ class Calls:
             self.notes.recording_found_ended(finished, uniqueid)
         self.execution.join_later(finished, uniqueid, Origin.SERVER)
 
-    async def settle(self) -> None:
-        """Wait until requests under way and finished recordings are through and entered."""
+    async def settle(self, *, joins_within_s: float | None = None) -> None:
+        """Wait until requests under way and finished recordings are through and entered.
+
+        What isn't joined after `joins_within_s` is left to the next start (`finish_later`).
+        """
         while self._working:
             await asyncio.wait(self._working)
-        await self.execution.settle()
+        await self.execution.settle(joins_within_s)
 
     # -------------------------------------------------------------- inside
 

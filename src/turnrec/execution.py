@@ -83,6 +83,8 @@ class Execution:
         self._clock = clock
         self._new_id = new_id
         self._closing: set[asyncio.Task[None]] = set()
+        self._joining: dict[str, asyncio.Task[None]] = {}
+        """Those of them that have entered nothing yet, by recording."""
         self._perform: Final[Mapping[Effect, Callable[[Job], Awaitable[None]]]] = {
             Effect.ESTABLISH: self._establish,
             Effect.OPEN: self._open,
@@ -280,8 +282,17 @@ class Execution:
         call.monitor = None
         self._notes.note(job, EntryKind.CALL_ENDED)
 
-    async def settle(self) -> None:
-        """Wait until every finished recording has been joined and entered."""
+    async def settle(self, within_s: float | None = None) -> None:
+        """Wait until every finished recording has been joined and entered.
+
+        What is not joined after `within_s` is given up. The ledger knows it for unfinished and its
+        parts are kept: it is joined after the next start.
+        """
+        if within_s is not None and self._closing:
+            await asyncio.wait(self._closing, timeout=within_s)
+            for recording_id, task in self._joining.items():
+                logger.warning("recording %s is joined after the next start", recording_id)
+                task.cancel()
         while self._closing:
             await asyncio.wait(self._closing)
 
@@ -416,11 +427,16 @@ class Execution:
     def join_later(self, finished: FinishedRecording, uniqueid: str, origin: Origin) -> None:
         """Have a finished recording joined and entered, beside the calls' path."""
         task = asyncio.create_task(self._join(finished, uniqueid, origin))
+        self._joining[finished.id] = task
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def _join(self, finished: FinishedRecording, uniqueid: str, origin: Origin) -> None:
-        closed = await self._recordings.close(finished)
+        try:
+            closed = await self._recordings.close(finished)
+        finally:
+            # From here on it is entered, and all that follows from this is done.
+            del self._joining[finished.id]
         self._notes.recording_closed(finished, closed, uniqueid, origin)
         if not closed.ok:
             sentence = f"recording {finished.id} is not whole"

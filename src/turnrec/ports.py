@@ -6,7 +6,7 @@ puts the two together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from turnrec.core.call import Call, ClosedRecording, FinishedRecording
@@ -104,6 +104,14 @@ class Journal(Protocol):
 
     async def make_durable(self) -> bool:
         """Wait until everything taken so far would survive a crash; False if it can't be."""
+
+
+class WatchedJournal(Journal, Protocol):
+    """A journal that tells of what it takes."""
+
+    @property
+    def watchers(self) -> list[Callable[[Entry], None]]:
+        """Told of each entry as it is made, durable or not."""
 
 
 class Room(Protocol):

@@ -9,11 +9,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from ulid import ULID
 
 from turnrec import __version__
-from turnrec.archive import KeptArchive
 from turnrec.asterisk.agi import AgiServer
 from turnrec.asterisk.ami import AmiClient
 from turnrec.asterisk.ami_settings import AmiSettings
@@ -30,7 +30,6 @@ from turnrec.keeping import Keeper
 from turnrec.ledger.errors import LedgerError, LedgerStalledError
 from turnrec.ledger.store import Ledger
 from turnrec.limits import Limits
-from turnrec.listening import AccessBook
 from turnrec.meddling import Meddling
 from turnrec.memory import LedgerMemory
 from turnrec.metrics import Metrics
@@ -39,36 +38,27 @@ from turnrec.others import OtherRecorders
 from turnrec.proof import ProvingCloser, make_checkpointer
 from turnrec.recognisers import Recognisers
 from turnrec.recordings.closer import Closer
-from turnrec.recordings.copies import Copies
 from turnrec.recordings.transcript_file import TranscriptFiles
-from turnrec.recordings_desk import RecordingDesk
 from turnrec.retention import Retention
 from turnrec.room import Room
 from turnrec.settings import AsteriskSettings, Settings
-from turnrec.strangers import Strangers
 from turnrec.strays import Strays
 from turnrec.talks import Talks
 from turnrec.telling import Telling
-from turnrec.transcript_export import TranscriptExport
 from turnrec.transcripts import Books, Transcripts
-from turnrec.verify.service import Verifier
 from turnrec.watch import Watch
-from turnrec.web.app import create_app, guarded
-from turnrec.web.archive import archive_routes
-from turnrec.web.calls import call_routes
-from turnrec.web.doors import ControlSocket, HttpServer
-from turnrec.web.events import event_routes
-from turnrec.web.gate import KeyAdmission, LocalAdmission
 from turnrec.web.keys import ApiKey, KeyRing
-from turnrec.web.ledger import ledger_routes
-from turnrec.web.recordings import recording_routes
-from turnrec.web.server import server_routes
-from turnrec.web.transcripts import transcript_routes
-from turnrec.web.webhooks import webhook_routes
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from turnrec.front import Front
 
 logger = logging.getLogger(__name__)
 
 _DURABLE_WITHIN_S = 30.0
+_JOINS_WITHIN_S = 1.0
+"""At the end: what isn't joined by then, its part is still open, say, is joined after the start."""
 
 
 class LedgerJournal:
@@ -210,9 +200,7 @@ class Service:
             keeper, self.flow, self.clock, interval_s=settings.retention.interval_s
         )
         self._strays = Strays(self.ledger, self._journal, self.calls.notes, recordings.dir)
-        api = settings.api
-        self.keys = KeyRing(api.keys_file, on_change=self._note_key)
-        strangers = Strangers(self._journal, self.clock)
+        self.keys = KeyRing(settings.api.keys_file, on_change=self._note_key)
         self._metrics = Metrics(
             self.calls,
             self._measured,
@@ -220,48 +208,18 @@ class Service:
         )
         self._journal.watchers.append(self._metrics.entered)
         self.desk = CallDesk(self.calls, talks, self.ways, self.ledger)
-        book = AccessBook(self._journal, self.clock)
-        exported = TranscriptExport(self.ledger, self._transcript_files, book)
-        self._copies = Copies(recordings.dir / ".copies")
-        self.recordings = RecordingDesk(
-            self.ledger, recordings.dir, book, self._copies, exported, Verifier(settings)
-        )
-        self._journal.watchers.append(self.recordings.entered)
         self._telling = Telling(
             self.ledger,
             self.calls,
             self.clock,
             settings.ledger.url.get_secret_value(),
-            api.keys_file.parent,
+            settings.api.keys_file.parent,
             told_to_courier={"log": settings.log.model_dump(mode="json")},
         )
         self._journal.watchers.append(self._telling.entered)
-        self.app = app = create_app(
-            (
-                server_routes(self),
-                event_routes(self._telling),
-                webhook_routes(self._telling),
-                call_routes(self.desk),
-                transcript_routes(transcripts, exported),
-                recording_routes(self.recordings),
-                archive_routes(KeptArchive(keeper)),
-                ledger_routes(self),
-            ),
-            version=__version__,
-        )
-        self._control = ControlSocket(
-            guarded(app, LocalAdmission()), settings.server.control_socket
-        )
-        self._http = HttpServer(
-            guarded(
-                app,
-                KeyAdmission(
-                    self.keys, requests_per_s=api.requests_per_s, on_refused=strangers.came
-                ),
-            ),
-            api.host,
-            api.port,
-        )
+        self._keeper = keeper
+        self._transcripts = transcripts
+        self._front: Front | None = None
 
     @property
     def agi_port(self) -> int:
@@ -271,7 +229,12 @@ class Service:
     @property
     def api_port(self) -> int:
         """Where the HTTP API listens; 0: nowhere."""
-        return self._http.port
+        return 0 if self._front is None else self._front.port
+
+    @property
+    def app(self) -> FastAPI:
+        """The API as one application, without the gate before it."""
+        return self._make_front().app
 
     @property
     def recordings_dir(self) -> Path:
@@ -290,34 +253,58 @@ class Service:
             recordings.spool_dir.mkdir(parents=True)
             recordings.spool_dir.chmod(0o770)  # whatever the umask took away from Asterisk's group
         recordings.dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        await asyncio.to_thread(self._copies.clear)
         self._note(EntryKind.SERVER_STARTED)
-        # While nothing is made that isn't entered yet.
-        await self._strays.clear()
+        # Before a call can be taken up again, and end: then its recording would be joined twice.
         for finished, uniqueid in await self._memory.unfinished():
             self.calls.finish_later(finished, uniqueid)
         await self._room.start()
-        await self._telling.start()
         server = self._settings.server
         await self._agi.listen(server.agi_host, server.agi_port)
-        await self._control.start()
-        if self._settings.api.enabled:
-            await self._http.start(has_keys=self.keys.has_any)
+        logger.info("FastAGI on %s:%d", server.agi_host, self.agi_port)
+        # From here on bots are served. What others need may take its time, beside the calls.
         self._net.start()
         self._watch.start()
         self._limits.start()
+        if self._settings.asterisk.ami_enabled:
+            await self.ami.start()
+        await self._telling.start()
+        front = await asyncio.to_thread(self._make_front)
+        # While nobody can ask for what makes files before it enters them.
+        await self._strays.clear()
+        await front.open()
         self._retention.start()
         if self._checkpointer is not None:
             self._checkpointer.start()
-        if self._settings.asterisk.ami_enabled:
-            await self.ami.start()
-        logger.info("FastAGI on %s:%d", server.agi_host, self.agi_port)
         if self.api_port:
             logger.info("API and page on http://%s:%d", self._settings.api.host, self.api_port)
 
+    def _make_front(self) -> Front:
+        """Import and build the API's half, once; it blocks for as long as all the rest took."""
+        from turnrec.front import Front
+
+        if self._front is None:
+            self._front = Front(
+                self,
+                self._settings,
+                ledger=self.ledger,
+                journal=self._journal,
+                clock=self.clock,
+                keys=self.keys,
+                desk=self.desk,
+                keeper=self._keeper,
+                telling=self._telling,
+                transcripts=self._transcripts,
+                transcript_files=self._transcript_files,
+            )
+        return self._front
+
     async def stop(self) -> None:
-        """End in order. Running calls keep their state, and are taken up at the next start."""
-        await self._agi.close()
+        """End in order. Running calls keep their state, and are taken up at the next start.
+
+        So are finished recordings that can't be joined within a second.
+        """
+        # Requests under way end by themselves, all at the same time; some of them need AMI.
+        await asyncio.gather(self._agi.close(), self._close_front())
         await self._retention.close()
         await self._room.close()
         await self._limits.close()
@@ -325,11 +312,7 @@ class Service:
         await self._net.close()
         await self.ami.close()
         self._recognisers.close()
-        await self._telling.close()
-        await self._http.stop()
-        await self._control.stop()
-        await self._copies.close()
-        await self.calls.settle()
+        await self.calls.settle(joins_within_s=_JOINS_WITHIN_S)
         self._note(EntryKind.SERVER_STOPPED)
         self._closer.shut_down()
         self._transcript_files.shut_down()
@@ -338,6 +321,12 @@ class Service:
             if await self._journal.make_durable():
                 await self._checkpointer.checkpoint()
         await self.ledger.close()
+
+    async def _close_front(self) -> None:
+        if self._front is None:
+            await self._telling.close()
+        else:
+            await self._front.close()
 
     # -------------------------------------------------------------- what the socket asks
 

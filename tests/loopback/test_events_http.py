@@ -142,11 +142,10 @@ class Server:
         return sorted(found, key=lambda one: int(one.id))
 
 
-@asynccontextmanager
-async def turnrec(folder: Path, pbx: FakeAsterisk) -> AsyncIterator[Server]:
-    """Start it on a folder, as `serve` does, without AMI; end it as SIGTERM does."""
+def settings_in(folder: Path, pbx: FakeAsterisk) -> Settings:
+    """The settings of a turnrec on a folder, without AMI."""
     (folder / "flow.yaml").write_text(FLOW)
-    settings = Settings.model_validate(
+    return Settings.model_validate(
         {
             "server": {"agi_port": 0, "control_socket": folder / "control.sock"},
             "api": {"port": 0, "keys_file": folder / "keys.json", "requests_per_s": 10_000},
@@ -165,7 +164,12 @@ async def turnrec(folder: Path, pbx: FakeAsterisk) -> AsyncIterator[Server]:
             "transcripts": {},
         }
     )
-    service = Service(settings)
+
+
+@asynccontextmanager
+async def turnrec(folder: Path, pbx: FakeAsterisk) -> AsyncIterator[Server]:
+    """Start it on a folder, as `serve` does, without AMI; end it as SIGTERM does."""
+    service = Service(settings_in(folder, pbx))
     await service.start()
     pbx.port = service.agi_port
     try:

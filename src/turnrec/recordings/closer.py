@@ -84,8 +84,8 @@ class Closer:
         return self._target(recording)
 
     def shut_down(self) -> None:
-        """End the threads."""
-        self._threads.shutdown()
+        """End the threads, once they are through with what they have begun."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _join(self, recording: FinishedRecording) -> Joined:
         target = self._target(recording)

@@ -36,6 +36,8 @@ from turnrec.recordings.wav_writer import RecordingError, WavWriter
 
 RECORDING_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _PART: Final = re.compile(RECORDING_ID.pattern + r"-[0-9]{3,9}\.wav")
+_PART_ENDING: Final = re.compile(r"-[0-9]{3,9}\.wav")
+_PART_OR_SIDE: Final = re.compile(r"-[0-9]{3,9}(-[rt])?\.wav")
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\.wav")
 
 
@@ -189,16 +191,16 @@ def discard_parts(joined: Joined, spool: Path) -> tuple[str, ...]:
 # ------------------------------------------------------------------ before
 
 
-def _part_name(recording_id: str) -> re.Pattern[str]:
-    return re.compile(re.escape(recording_id) + r"-[0-9]{3,9}\.wav")
+def _is_part_of(recording_id: str, name: str, endings: re.Pattern[str] = _PART_ENDING) -> bool:
+    """Whether a file is named as a part of this recording."""
+    return name.startswith(recording_id) and endings.fullmatch(name, len(recording_id)) is not None
 
 
 def _check_names(plan: JoinPlan) -> None:
     if RECORDING_ID.fullmatch(plan.recording_id) is None:
         raise UnsafeNameError("the recording id may have letters, digits, '_' and '-' only")
-    part = _part_name(plan.recording_id)
     for segment in plan.segments:
-        if part.fullmatch(segment.part) is None:
+        if not _is_part_of(plan.recording_id, segment.part):
             raise UnsafeNameError(
                 f"the part of segment {segment.number} is not named {plan.recording_id}-NNN.wav"
             )
@@ -309,10 +311,9 @@ def _strays(plan: JoinPlan) -> Iterator[str]:
     """Parts that no segment names: a start that seemed to fail may have recorded a pause."""
     parts = {segment.part for segment in plan.segments}
     named = parts.union(*(side_parts(part) for part in parts))
-    pattern = re.compile(re.escape(plan.recording_id) + r"-[0-9]{3,9}(-[rt])?\.wav")
     found = plan.spool.iterdir() if plan.spool.is_dir() else iter(())
     for name in sorted(path.name for path in found):
-        if pattern.fullmatch(name) and name not in named:
+        if _is_part_of(plan.recording_id, name, _PART_OR_SIDE) and name not in named:
             yield f"part {name} belongs to no segment; it was left out and is still in the spool"
 
 

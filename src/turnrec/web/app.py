@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from turnrec.web import problems
-from turnrec.web.access import AnyKey
+from turnrec.web.asking import AnyKey
 from turnrec.web.gate import Admission, Gate
 from turnrec.web.pages import page_routes
 

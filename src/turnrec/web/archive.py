@@ -13,7 +13,8 @@ from fastapi import Path as InPath
 from pydantic import Field
 
 from turnrec.core.entry import JSON
-from turnrec.web.access import Access, ActorName, Admin
+from turnrec.web.access import Access
+from turnrec.web.asking import ActorName, Admin
 from turnrec.web.bodies import Body, Reason
 from turnrec.web.calls import Repeat
 

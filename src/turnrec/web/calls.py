@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field
 
 from turnrec.core.entry import JSON
 from turnrec.core.policy import Action, AgentPolicy
-from turnrec.web.access import Access, Actor, ActorName, BotKey, Right, Watcher
+from turnrec.web.access import Access, Right
+from turnrec.web.asking import Actor, ActorName, BotKey, Watcher
 from turnrec.web.bodies import Body, Reason, Whole
 
 CallName = Annotated[

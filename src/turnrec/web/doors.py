@@ -25,7 +25,7 @@ from turnrec.web.gate import Gate as App
 
 logger = logging.getLogger(__name__)
 
-_GRACE_S: Final = 5
+_GRACE_S: Final = 2
 """How long streams may take to end when the server does."""
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 
 from turnrec.core.entry import INT64_MAX, JSON
 from turnrec.core.event import EventType
-from turnrec.web.access import Access, Reader, Right, needs
+from turnrec.web.access import Access, Right
+from turnrec.web.asking import Reader, needs
 from turnrec.web.calls import CallName, Limit
 from turnrec.web.sse import EventStream
 

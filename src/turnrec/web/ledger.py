@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from turnrec.core.entry import INT64_MAX, JSON
 from turnrec.core.errors import NotAllowedError
-from turnrec.web.access import LedgerReader
+from turnrec.web.asking import LedgerReader
 from turnrec.web.calls import Limit
 
 

@@ -16,8 +16,9 @@ from pydantic import AwareDatetime, BeforeValidator
 from turnrec.core.entry import JSON
 from turnrec.core.policy import PauseBehavior
 from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
-from turnrec.web.access import Access, Auditor, Reader
+from turnrec.web.access import Access
 from turnrec.web.archive import RecordingId
+from turnrec.web.asking import Auditor, Reader
 from turnrec.web.calls import Cursor, Limit
 from turnrec.web.ranges import OpenFile, answer
 from turnrec.web.recording_models import (

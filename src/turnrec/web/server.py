@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from turnrec.core.entry import JSON
-from turnrec.web.access import Admin, AnyKey, Reader
+from turnrec.web.asking import Admin, AnyKey, Reader
 
 _NO_KEY: Final[dict[str, object]] = {"security": []}
 _PROMETHEUS: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"

@@ -33,7 +33,8 @@ from turnrec.core.transcript import (
 from turnrec.core.transcript_text import TranscriptFormat, TranscriptTime
 from turnrec.recognisers import Notice
 from turnrec.transcripts import Transcripts
-from turnrec.web.access import Access, BotKey, Reader, Watcher
+from turnrec.web.access import Access
+from turnrec.web.asking import BotKey, Reader, Watcher
 from turnrec.web.bodies import Body, Whole
 from turnrec.web.calls import CallName, Repeat
 from turnrec.web.sse import EventStream

@@ -14,7 +14,8 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from turnrec.core.event import EventType
-from turnrec.web.access import Access, Admin
+from turnrec.web.access import Access
+from turnrec.web.asking import Admin
 from turnrec.web.calls import Limit, Repeat
 from turnrec.web.events import TYPE_WORDS, read_types
 

@@ -18,8 +18,9 @@ from pydantic import BaseModel
 from turnrec.config import load_settings
 from turnrec.core.errors import LedgerUnavailableError
 from turnrec.service import Service
-from turnrec.web.access import RIGHTS, Access, Right, needs
+from turnrec.web.access import Access, Right
 from turnrec.web.app import create_app, guarded
+from turnrec.web.asking import RIGHTS, needs
 from turnrec.web.gate import MAX_BODY_BYTES, Gate, KeyAdmission, LocalAdmission
 from turnrec.web.keys import KeyRing
 
