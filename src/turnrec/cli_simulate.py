@@ -20,6 +20,7 @@ from turnrec.flow import FlowFile
 from turnrec.spelling import did_you_mean
 
 if TYPE_CHECKING:
+    from turnrec.simulate.play import World
     from turnrec.simulate.result import Moment, Simulation
 
 GROUP: Final = CommandGroup("Flows")
@@ -69,6 +70,9 @@ def simulate_command(
     ami: Annotated[
         bool, typer.Option("--ami/--no-ami", help="Whether turnrec reaches Asterisk's manager.")
     ] = True,
+    http: Annotated[
+        bool, typer.Option("--http", help="The bot asks over the HTTP API, not in its dialplan.")
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit status 1 where a step is refused or fails closed."),
@@ -85,13 +89,13 @@ def simulate_command(
     """
     from turnrec.simulate.machine import NotSimulatedError
     from turnrec.simulate.path import PathError, parse_duration, parse_path
-    from turnrec.simulate.play import World, simulate
+    from turnrec.simulate.play import simulate
 
     found = FlowFile.load(flow).flow
     try:
         chosen = _bot(found, bot)
         steps = parse_path(path, chosen, each_ms=parse_duration(each))
-        world = World(_version(asterisk), _codec(codec), ami)
+        world = _world(asterisk, codec, ami=ami, http=http)
     except (PathError, _UsageError) as error:
         complain(f"turnrec: {error}")
         raise typer.Exit(_USAGE) from None
@@ -122,19 +126,19 @@ def _bot(flow: Flow, name: str | None) -> Bot:
     return flow.bots[name]
 
 
-def _version(text: str) -> str:
-    found = _VERSION.fullmatch(text)
+def _world(asterisk: str, codec: str, *, ami: bool, http: bool) -> World:
+    from turnrec.simulate.play import World
+
+    found = _VERSION.fullmatch(asterisk)
     if found is None or int(found["major"]) < _OLDEST:
-        raise _UsageError(f"--asterisk: {text[:20]!r} is no version from 16 on, such as 22 or 18.9")
-    if found["rest"]:
-        return text
-    return _MEASURED.get(text, f"{text}.0")
-
-
-def _codec(text: str) -> str:
-    if _CODEC.fullmatch(text) is None:
-        raise _UsageError(f"--codec: {text[:20]!r} is no codec as Asterisk names it (ulaw, opus)")
-    return text
+        shown = repr(asterisk[:20])
+        raise _UsageError(f"--asterisk: {shown} is no version from 16 on, such as 22 or 18.9")
+    if _CODEC.fullmatch(codec) is None:
+        raise _UsageError(f"--codec: {codec[:20]!r} is no codec as Asterisk names it (ulaw, opus)")
+    if http and not ami:
+        raise _UsageError("--http and --no-ami: what the API asks for takes the manager")
+    version = asterisk if found["rest"] else _MEASURED.get(asterisk, f"{asterisk}.0")
+    return World(version, codec, has_ami=ami, over_http=http)
 
 
 @contextmanager

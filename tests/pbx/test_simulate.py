@@ -6,7 +6,7 @@ the two lists are compared, only what no two calls share is replaced, in both al
 - the spool's folder,
 - turnrec's ids (a ULID there, SIM1 here), numbered by first appearance,
 - monitor ids (pointers of one Asterisk's memory, which come again),
-- channel names, numbered by first appearance,
+- channel names, numbered by first appearance, and uniqueids,
 - instants in microseconds (TURNREC_SINCE).
 
 An action's ActionID isn't part of what is printed. A keep-alive of the AMI session, a Ping each
@@ -44,6 +44,7 @@ from turnrec.pbx.phone import (
     Phone,
     Silence,
 )
+from turnrec.simulate.api_bot import ApiBot
 
 pytestmark = pytest.mark.pbx
 
@@ -90,6 +91,12 @@ PATHS = {
     "mute-operator": "hello,@operator:pause,@operator:resume,@operator:start",
 }
 """By the bot's name and a word of their own."""
+OVER_HTTP = {
+    "segment-http": "hello,ask,ask,open,otp,@turn:unheard-of,open,@pause,@resume,@start:new,bye",
+    "mute-http": "hello,ask,@operator:pause,open,@operator:resume,bye",
+    "kept-http": "hello,@agent:off,@bot,@noanswer:off,@bot,open",
+    "segment-http-on": "ask,@agent,@operator:pause,@operator:resume,@bot,open",
+}
 WITHOUT_AMI = {"segment-alone": "hello,ask,open", "mute-alone": "hello,ask,open"}
 
 PING = "Action: Ping"
@@ -203,7 +210,20 @@ def dialplan_of(name: str, simulation: Json, agent_port: int) -> str:
         if own:
             lines += [line.replace("PJSIP/agent", agent) for line in own]
             lines.append(f"AGI(${{MARK}}/mark?{step['number']}&{name})")
-    lines.append("Wait(600)")
+    return extension_of(name, [*lines, "Wait(600)"])
+
+
+def dialplan_over_http(name: str, simulation: Json, agent_port: int) -> str:
+    """The call of a bot that asks over HTTP: its channel waits, and dials whom it is to meet."""
+    agent = f"PJSIP/tester/sip:agent@127.0.0.1:{agent_port}"
+    lines = ["Answer()", f"AGI(${{MARK}}/mark?0&{name})"]
+    for step in simulation["steps"]:
+        if step["step"].startswith(("@agent", "@noanswer")):
+            lines += [f"Dial({agent},30,g)", f"AGI(${{MARK}}/mark?{step['number']}&{name})"]
+    return extension_of(name, [*lines, "Wait(600)"])
+
+
+def extension_of(name: str, lines: list[str]) -> str:
     first, *others = lines
     rest = [f" same => n,{line}" for line in others]
     return "\n".join(["[turnrec-tests](+)", f"exten => {name},1,{first}", *rest, ""])
@@ -224,20 +244,20 @@ class RealCall:
 
     async def through(self, name: str, simulation: Json) -> list[str]:
         """Make the call; what was sent because of it."""
-        sent, first = self._wires.sent, len(self._wires.sent)
+        first = len(self._wires.sent)
         steps = simulation["steps"]
         self._marks = {step["number"]: asyncio.Event() for step in steps}
         self._here.marks[name] = self._on_mark
         call = await self._caller.dial(
             f"sip:{name}@{self._here.sip}", MediaOptions(source=Silence()), timeout_s=WAIT_S
         )
-        expected = first
+        expected = self._count()
         for step in steps:
             if step is steps[-1]:
                 await self._leave(call)
             else:
                 await self._play(step)
-            expected += len(commands_of(step))
+            expected += sum(one != PING for one in commands_of(step))
             if not await self._are_sent(expected):
                 await self._leave(call)
                 break  # what is missing is shown by the comparison
@@ -245,7 +265,11 @@ class RealCall:
         await until(lambda: not service.calls.live(), "the call has ended")
         await until(lambda: service.status()["agi_sessions"] == 0, "no session is open")
         await service.calls.settle()
-        return sent[first:]
+        return self._wires.sent[first:]
+
+    def _count(self) -> int:
+        """How many commands have been sent; a Ping may be a keep-alive, and is none of them."""
+        return sum(one != PING for one in self._wires.sent)
 
     async def _leave(self, call: OutgoingCall) -> None:
         """The caller hangs up, wherever the bot is."""
@@ -288,7 +312,7 @@ class RealCall:
     async def _are_sent(self, count: int) -> bool:
         """Wait until so many commands have been sent."""
         try:
-            await until(lambda: len(self._wires.sent) >= count, "what was simulated is sent")
+            await until(lambda: self._count() >= count, "what was simulated is sent")
         except TimeoutError:
             return False
         return True
@@ -296,6 +320,52 @@ class RealCall:
     async def _on_mark(self, _extension: str, word: str) -> None:
         self._reached = int(word)
         await self._marks[self._reached].wait()
+
+
+class HttpCall(RealCall):
+    """The same for a bot that asks over HTTP, put to what stands behind the routes."""
+
+    _bot: ApiBot
+
+    async def _play(self, step: Json) -> None:
+        number, text = step["number"], step["step"]
+        if number == 0:
+            await until(lambda: self._reached == 0, "the channel waits")
+            rows = (await self._here.rx("core show channels concise")).splitlines()
+            (uniqueid,) = [row.rpartition("!")[2] for row in rows if "!" in row]
+            self._bot = ApiBot(self._here.service.desk, uniqueid)
+            (request,) = [moment["what"] for moment in step["moments"]]
+            await self._bot.ask("start", json.loads(request.partition("/calls ")[2])["bot"])
+        elif text.startswith("@operator:"):
+            await self._operate(Action(text.partition(":")[2]))
+        else:
+            await self._finish_talk()
+            await self._bot.ask(*asked_by(text))
+            if text.startswith(("@agent", "@noanswer")):
+                await self._meet(number, answers=text.startswith("@agent"))
+
+    async def _meet(self, number: int, *, answers: bool) -> None:
+        self._marks[self._reached].set()
+        leg = await self._agent.incoming(WAIT_S)
+        if answers:
+            self._talk = leg
+            await leg.answer(Silence(), WAIT_S)
+            return
+        await leg.reject(480)
+        await until(lambda: self._reached == number, "the channel waits again")
+
+
+def asked_by(step: str) -> list[str]:
+    """A step as the subroutine that it is, and its words."""
+    word, _, option = step.removeprefix("@").partition(":")
+    if not step.startswith("@"):
+        return ["turn", step]
+    return {
+        "turn": ["turn", option],
+        "bot": ["bot"],
+        "agent": ["agent-pre", option],
+        "noanswer": ["agent-pre", option],
+    }.get(word, ["action", word, *([option] if option else [])])
 
 
 # ------------------------------------------------------------------ the comparison
@@ -317,6 +387,7 @@ def common(commands: list[str], spool: str) -> list[str]:
         text = command.replace(spool, "<spool>")
         text = re.sub(r"PJSIP/[\w.-]+-[0-9a-f]{8}", named("channel"), text)
         text = re.sub(r"\b(SIM[0-9]+|[0-9A-HJKMNP-TV-Z]{26})\b", named("id"), text)
+        text = re.sub(r"\b[0-9]{10}\.[0-9]+\b", named("uniqueid"), text)
         text = re.sub(r"0x[0-9a-f]+", "<monitor>", text)
         replaced.append(re.sub(r"\b[0-9]{16}(:[0-9]{16}:[0-9]+)?\b", _instants, text))
     return replaced
@@ -369,22 +440,26 @@ def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 async def call_every_path(installation: Installation, release: Release, folder: Path) -> Outcome:
     flow = folder / "simulated.yaml"
     flow.write_text(FLOW, "utf-8")
-    played = {name: simulated_beside(flow, name, path, release) for name, path in PATHS.items()}
-    alone = {
-        name: simulated_beside(flow, name, path, release, "--no-ami")
-        for name, path in WITHOUT_AMI.items()
+    groups = ((PATHS, ()), (OVER_HTTP, ("--http",)), (WITHOUT_AMI, ("--no-ami",)))
+    simulations = {
+        name: await simulated_beside(flow, name, path, release, *options)
+        for paths, options in groups
+        for name, path in paths.items()
     }
-    simulations = {name: await one for name, one in (played | alone).items()}
     clock = MediaClock()
     async with Phone(clock=clock) as caller, Phone(user="agent", clock=clock) as agent:
-        dialplan = "".join(dialplan_of(name, one, agent.port) for name, one in simulations.items())
+        dialplan = "".join(
+            (dialplan_over_http if name in OVER_HTTP else dialplan_of)(name, one, agent.port)
+            for name, one in simulations.items()
+        )
         async with rig(installation, folder, FLOW, dialplan, start=False) as here:
             wires, began_s = Wires(), time.monotonic()
             found: dict[str, list[str]] = {}
-            for names, ami in ((PATHS, True), (WITHOUT_AMI, False)):
+            for names, ami in (([*PATHS, *OVER_HTTP], True), (WITHOUT_AMI, False)):
                 async with tapped(here, wires, ami=ami):
                     for name in names:
-                        call = RealCall(here, wires, caller, agent)
+                        kind = HttpCall if name in OVER_HTTP else RealCall
+                        call = kind(here, wires, caller, agent)
                         found[name] = await call.through(name, simulations[name])
             lasted_s = time.monotonic() - began_s
             spool = str(here.settings.recordings.spool_dir)
@@ -405,7 +480,7 @@ async def simulated_beside(
     return await asyncio.to_thread(simulated, flow, name, path, release, *options)
 
 
-@pytest.mark.parametrize("name", [*PATHS, *WITHOUT_AMI])
+@pytest.mark.parametrize("name", [*PATHS, *OVER_HTTP, *WITHOUT_AMI])
 def test_what_is_simulated_is_what_a_real_asterisk_is_sent(outcome: Outcome, name: str) -> None:
     compared = outcome.paths[name]
     assert compared.sent == compared.simulated

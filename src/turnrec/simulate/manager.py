@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from turnrec.simulate.machine import (
@@ -16,8 +16,8 @@ from turnrec.simulate.wire import Over, Tap
 
 ADDRESS: Final = ("127.0.0.1", 5038)
 _GREETING: Final = b"Asterisk Call Manager/11.0.0\r\n"
-_SESSION: Final = frozenset({"Login", "Filter", "CoreSettings"})
-"""What a session begins with; it belongs to no call."""
+_OF_NO_CALL: Final = frozenset({"Login", "Filter", "CoreSettings", "CoreShowChannels"})
+"""What a session begins with, and the sweep's list."""
 
 Fields = Mapping[str, str]
 
@@ -76,8 +76,9 @@ class SimulatedManager:
     async def _answer(self, fields: dict[str, str], writer: asyncio.StreamWriter) -> None:
         action_id = fields.pop("ActionID")
         action = fields["Action"]
-        if action in _SESSION:
-            writer.write(_message({"Response": "Success", "ActionID": action_id}))
+        if action in _OF_NO_CALL:
+            for message in self._beyond_calls(action):
+                writer.write(_message({**message, "ActionID": action_id}))
             if action == "Login":
                 writer.write(_message({"Event": "FullyBooted", "Privilege": "system,all"}))
                 self._listening.append(writer)
@@ -92,6 +93,18 @@ class SimulatedManager:
         writer.write(
             _message({"Response": answer.pop("Response"), "ActionID": action_id, **answer})
         )
+
+    def _beyond_calls(self, action: str) -> Iterator[dict[str, str]]:
+        """The answer to what is asked without any call's doing."""
+        yield {"Response": "Success", "AsteriskVersion": self._asterisk.version}
+        if action == "CoreShowChannels":
+            for channel in self._asterisk.channels.values():
+                yield {
+                    "Event": "CoreShowChannel",
+                    "Channel": channel.name,
+                    "Uniqueid": channel.uniqueid,
+                }
+            yield {"Event": "CoreShowChannelsComplete"}
 
     def _obey(
         self, action: str, channel: SimulatedChannel | None, fields: Fields

@@ -17,11 +17,9 @@ from typing import Final
 from turnrec.answer import Status
 from turnrec.asterisk.paths import mutes_by_id
 from turnrec.asterisk.spool import Spool
-from turnrec.calls import Asker
-from turnrec.core.entry import Origin
 from turnrec.core.policy import Action, Bot, Flow
-from turnrec.core.recorder import Source
 from turnrec.simulate.agi import run_agi
+from turnrec.simulate.api_bot import ApiBot
 from turnrec.simulate.house import ASTERISK_SPOOL, House
 from turnrec.simulate.machine import SimulatedAsterisk, SimulatedChannel
 from turnrec.simulate.manager import SimulatedManager
@@ -40,7 +38,6 @@ _PARTING_S: Final = 0.02
 _AFTERWARDS_S: Final = 1.0
 """What is given to whatever goes on after the hang-up; none of it takes longer."""
 _BRIDGE: Final = "bridge-1"
-_OPERATOR: Final = Asker(Origin.CLI, "cli:operator")
 _TALK: Final = "the two hear each other"
 _DIAL: Final = "Dial(PJSIP/agent,30,gU(turnrec-agent))"
 
@@ -53,6 +50,8 @@ class World:
     codec: str = "ulaw"
     """The caller's."""
     has_ami: bool = True
+    over_http: bool = False
+    """Whether the bot asks over the HTTP API instead of in its dialplan."""
 
 
 def simulate(flow: Flow, bot: Bot, steps: tuple[Step, ...], world: World) -> Simulation:
@@ -86,7 +85,7 @@ async def _simulate(
     async with House.open(
         flow, spool, folder / "recordings", clock, world.version, has_ami=world.has_ami
     ) as house:
-        play = _Play(house, asterisk, tap, clock, bot)
+        play = _Play(house, asterisk, tap, clock, bot, over_http=world.over_http)
         await play.through(steps)
     manager.close()
     if manager.failure is not None:
@@ -111,6 +110,8 @@ class _Play:
         tap: Tap,
         clock: Callable[[], int],
         bot: Bot,
+        *,
+        over_http: bool,
     ) -> None:
         self._house = house
         self._asterisk = asterisk
@@ -118,6 +119,8 @@ class _Play:
         self._clock = clock
         self._bot = bot
         self._caller = asterisk.begin_channel("PJSIP/caller")
+        self._api = ApiBot(house.desk, self._caller.uniqueid)
+        self._over_http = over_http
         self._agent: SimulatedChannel | None = None
         """Whom the caller talks to."""
         self._moments: list[Moment] = []
@@ -141,10 +144,11 @@ class _Play:
 
     async def through(self, steps: tuple[Step, ...]) -> None:
         """Begin the call, play each step, see everything to its end."""
-        variables = self._caller.variables
-        variables["TURNREC_CALLER_CHANNEL"] = self._caller.name
-        variables["TURNREC_CALLER_UNIQUEID"] = self._caller.uniqueid
-        variables["TURNREC_ASKED_BOT"] = self._bot.name
+        if not self._over_http:
+            variables = self._caller.variables
+            variables["TURNREC_CALLER_CHANNEL"] = self._caller.name
+            variables["TURNREC_CALLER_UNIQUEID"] = self._caller.uniqueid
+            variables["TURNREC_ASKED_BOT"] = self._bot.name
         began_us = self._clock()
         await self._gosub("start", self._bot.name)
         self._keep_step(0, "", began_us)
@@ -156,8 +160,6 @@ class _Play:
             await asyncio.sleep(step.lasts_ms / 1000)
             self._keep_moment(_TALK if is_talk else "meanwhile", at_us, unless_quiet=not is_talk)
             self._keep_step(number, step.text, began_us)
-        await self._house.calls.settle()
-        await asyncio.sleep(_AFTERWARDS_S)
 
     # -------------------------------------------------------------- steps
 
@@ -175,10 +177,7 @@ class _Play:
         at_us = self._clock()
         agent = self._asterisk.begin_channel("PJSIP/agent")
         await self._ring(agent)
-        # Dial's U() runs on the agent's channel, which has inherited this from the caller's.
-        uniqueid = self._caller.variables["TURNREC_CALLER_UNIQUEID"]
-        status = await self._ask(_DIAL, agent, "agent", uniqueid, "", at_us=at_us)
-        if status is Status.FAILCLOSED:
+        if not self._over_http and not await self._agent_says(agent, at_us):
             self._asterisk.end_channel(agent)
             self._caller.variables["DIALSTATUS"] = "NOANSWER"
             return
@@ -194,33 +193,40 @@ class _Play:
         await self._ring(agent)
         self._caller.variables["DIALSTATUS"] = "NOANSWER"
         self._asterisk.end_channel(agent)
-        self._keep_moment(f"{_DIAL}: nobody answers", at_us)
+        what = "nobody answers"
+        self._keep_moment(what if self._over_http else f"{_DIAL}: {what}", at_us)
 
     async def _operator(self, step: Step) -> None:
         at_us = self._clock()
-        path = self._house.ways.by_ami(self._caller.name, self._caller.uniqueid)
-        action = Action(step.word)
-        answer = await self._house.calls.act(path, action, Source.OPERATOR, _OPERATOR)
-        error = "" if answer.error is None else answer.error.id
-        self._keep_moment(f"turnrec {action} CALL", at_us, answer.status, error)
+        said = await self._api.operate(Action(step.word))
+        self._keep_moment(said.request, at_us, said.status, said.error)
 
     async def _hang_up(self, _step: Step) -> None:
         at_us = self._clock()
         await self._part()
-        await run_agi(self._asterisk, self._tap, self._caller, "hangup")
+        what = "the caller hangs up"
+        if not self._over_http:
+            what += ": turnrec-hangup"
+            await run_agi(self._asterisk, self._tap, self._caller, "hangup")
         self._asterisk.end_channel(self._caller)
         # Asterisk ends what it runs on the channel; turnrec joins what there is.
+        await asyncio.sleep(_AFTERWARDS_S)
         await self._house.calls.settle()
-        self._keep_moment("the caller hangs up: turnrec-hangup", at_us)
+        self._keep_moment(what, at_us)
 
     # -------------------------------------------------------------- the dialplan
 
     async def _gosub(self, script: str, *words: str) -> None:
-        """Call a subroutine of turnrec.conf's on the caller's channel."""
+        """Call a subroutine of turnrec.conf's on the caller's channel, or ask the API for it."""
         at_us = self._clock()
         if self._agent is not None:
             await self._part()
             self._keep_moment("the agent hangs up", at_us)
+        if self._over_http:
+            at_us = self._clock()
+            said = await self._api.ask(script, *words)
+            self._keep_moment(said.request, at_us, said.status, said.error)
+            return
         arguments = f"({','.join(words)})" if any(words) else ""
         await self._ask(f"Gosub(turnrec-{script},s,1{arguments})", self._caller, script, *words)
 
@@ -260,6 +266,12 @@ class _Play:
         variables |= {"TURNREC_MIXMON_ID": "", "TURNREC_STATUS": Status.FAILCLOSED}
 
     # -------------------------------------------------------------- the agent
+
+    async def _agent_says(self, agent: SimulatedChannel, at_us: int) -> bool:
+        """Dial's U() on the agent's channel; whether the two may be bridged."""
+        uniqueid = self._caller.variables["TURNREC_CALLER_UNIQUEID"]  # inherited
+        status = await self._ask(_DIAL, agent, "agent", uniqueid, "", at_us=at_us)
+        return status is not Status.FAILCLOSED
 
     async def _ring(self, agent: SimulatedChannel) -> None:
         self._asterisk.tell(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.unit.simulate.calls import TEXT
-from turnrec.cli import app
+from turnrec.cli import app, main
 
 DONE, REFUSED, WRONG = 0, 1, 2
 
@@ -79,6 +77,7 @@ def test_a_refusal_is_an_outcome_and_with_strict_a_status(flow: Path) -> None:
         (("--path", "hello", "--asterisk", "13"), "no version from 16 on"),
         (("--path", "hello", "--asterisk", "22.x"), "no version from 16 on"),
         (("--path", "hello", "--codec", "a b"), "no codec as Asterisk names it"),
+        (("--path", "hello", "--http", "--no-ami"), "what the API asks for takes the manager"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line_with_status_2(
@@ -109,18 +108,21 @@ def test_the_only_bot_needs_no_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["version: 1\nbots: {kyc: {nods: {}}}\n", None])
-def test_a_flow_with_mistakes_is_status_2(tmp_path: Path, text: str | None) -> None:
+def test_a_flow_with_mistakes_is_status_2(
+    tmp_path: Path,
+    text: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     flow = tmp_path / "flow.yaml"
     if text is not None:
         flow.write_text(text, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "turnrec", "simulate", str(flow), "--path", "hello"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (WRONG, "")
-    assert str(flow) in done.stderr
+    monkeypatch.setattr("sys.argv", ["turnrec", "simulate", str(flow), "--path", "hello"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (WRONG, "")
+    assert str(flow) in said.err
 
 
 def test_json_has_every_command_with_its_answer(flow: Path) -> None:

@@ -211,6 +211,41 @@ def test_an_operator_goes_over_ami_and_uncovers_no_turn() -> None:
     assert {one.actor for one in asked} == {"bot:kyc", "cli:operator"}
 
 
+# ------------------------------------------------------------------ over HTTP
+
+
+HTTP = World(over_http=True)
+
+
+def test_a_bot_over_http_goes_over_ami_and_is_told_the_same() -> None:
+    path = "hello=2s,ask=4s,open=2s,@start:new,bye"
+    call, other = played("kyc", path, HTTP), played("kyc", path)
+    over = {one.over for step in call.steps for moment in step.moments for one in moment.commands}
+    assert over == {Over.AMI}
+    assert answers(call) == answers(other)
+    assert states(call) == states(other)
+    assert [kind for kind, _, _ in spans(call)] == [kind for kind, _, _ in spans(other)]
+
+
+def test_a_bot_over_http_has_to_say_that_the_caller_is_back() -> None:
+    call = played("kyc", "hello,@agent:off,hello,@bot,hello", HTTP)
+    assert states(call)[3:6] == ["inactive agent", "recording", "recording"]
+    assert call.steps[4].moments[-1].what == "DELETE /v1/calls/CALL/agent"
+
+
+def test_a_hang_up_is_heard_of_over_ami_where_no_dialplan_says_it() -> None:
+    last = played("kyc", "hello", HTTP).steps[-1]
+    assert [one.answer for one in last.moments[0].commands] == [
+        "Error, Message: No such channel"
+    ] * 2
+    assert last.moments[0].state == "ended"
+
+
+def test_a_refusal_over_http_is_the_same_refusal() -> None:
+    call = played("kyc", "bye,open,@operator:resume", HTTP)
+    assert answers(call)[2:] == ["REFUSED recording-stopped"] * 2
+
+
 # ------------------------------------------------------------------ time
 
 
