@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,12 @@ def test_a_flow_with_mistakes_is_status_2(
     if text is not None:
         flow.write_text(text, "utf-8")
     monkeypatch.setattr("sys.argv", ["turnrec", "simulate", str(flow), "--path", "hello"])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    umask = os.umask(0o077)  # main() sets one for its process
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        os.umask(umask)
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (WRONG, "")
     assert str(flow) in said.err
