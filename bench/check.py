@@ -1,4 +1,4 @@
-"""`python -m bench check`: the time of `turnrec check` on large flows, from the file to the findings.
+"""`python -m bench check`: the time of `turnrec check` on large flows, from file to findings.
 
 Each flow is a call centre's: questions, some of them sensitive, retries of each, ways back and on.
 A process of its own reads, walks and reports it; what starting Python costs is told beside it.
@@ -60,7 +60,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
     inside, cpu, whole = [], [], []
     spots = 0
     for _ in range(rounds):
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - this file's own program
             [sys.executable, "-c", _MEASURED, str(path)],
             check=True,
             capture_output=True,
@@ -71,7 +71,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         cpu.append(float(cpu_seconds))
         spots = int(spots_text)
         began_s = time.perf_counter()
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - likewise
             [sys.executable, "-m", "turnrec", "check", str(path)], check=True, capture_output=True
         )
         whole.append(time.perf_counter() - began_s)

@@ -19,6 +19,9 @@ _REFUSALS: Final = {
 }
 _AUDIBLE: Final = frozenset({State.RECORDING, State.PAUSED})
 
+_MOST_VISITS: Final = 200_000
+"""In all paths of a bot's findings: of thousands of mistakes in a chain, the last have no path."""
+
 NodePlace = Callable[..., Place]
 
 
@@ -31,6 +34,7 @@ class Paths:
         self._bot = walk.bot
         self._file = file
         self._place = place
+        self._visits_left = _MOST_VISITS
 
     def findings(self) -> Iterator[Finding]:
         """Everything that is wrong, in no order."""
@@ -163,7 +167,7 @@ class Paths:
                 if is_itself or is_handler:
                     way = [node] if is_itself else [handler, node]
                     visits = self._path(spot)
-                    visits += [self._visit(one, visits[-1].state) for one in way]
+                    visits += [self._visit(one, visits[-1].state) for one in way if visits]
                     sentence = f"each retry of {node.name} ends the recording and begins another"
                     yield self._finding("retry-starts-new", node, sentence, visits, at="new")
                     break
@@ -269,7 +273,12 @@ class Paths:
         )
 
     def _path(self, spot: Spot, *way: tuple[Spot, Step]) -> list[Visit]:
+        if self._visits_left < 0:
+            return []
         path = [*self._walk.path_to(spot), *way]
+        self._visits_left -= len(path)
+        if self._visits_left < 0:
+            return []
         return [
             self._visit(self._walk.node_of(one), self._walk.situation_of(one).recorder.state, step)
             for one, step in path
@@ -277,6 +286,8 @@ class Paths:
 
     def _refused_path(self, refused: Refused) -> list[Visit]:
         path = self._path(refused.before)
+        if not path:
+            return []
         node = self._walk.nodes[refused.node]
         return [*path, self._visit(node, path[-1].state, refused.step)]
 
