@@ -118,6 +118,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "path": [
             {"node": visit.node, "step": visit.step, "state": visit.state} for visit in finding.path
         ],
+        "simulate": path_to_simulate(finding.path),
     }
 
 

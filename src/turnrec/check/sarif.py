@@ -22,7 +22,7 @@ from turnrec.flow_places import Place
 SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-_ROOT: Final = "SRCROOT"
+_ROOT: Final = "%SRCROOT%"
 _RULE_NUMBERS: Final = {id_: number for number, id_ in enumerate(RULES)}
 _IS: Final[Mapping[State, str]] = {
     State.INACTIVE: "not recorded",
