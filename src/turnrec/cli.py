@@ -26,6 +26,7 @@ from turnrec.cli_docker import app as docker_app
 from turnrec.cli_doctor import GROUP as DOCTOR
 from turnrec.cli_events import GROUP as EVENTS
 from turnrec.cli_export import GROUP as EXPORT
+from turnrec.cli_files import GROUP as FILES
 from turnrec.cli_keys import app as keys_app
 from turnrec.cli_recordings import GROUP as RECORDINGS
 from turnrec.cli_server import GROUP as SERVER
@@ -110,6 +111,7 @@ CHECK.add_to(app)
 SIMULATE.add_to(app)
 SERVER.add_to(app)
 BACKUP.add_to(app)
+FILES.add_to(app)
 DOCTOR.add_to(app)
 app.add_typer(webhooks_app, name="webhook", rich_help_panel=SERVER.title)
 app.add_typer(keys_app, name="api-key", rich_help_panel=SERVER.title)
