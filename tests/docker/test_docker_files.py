@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -98,12 +99,15 @@ def test_turnrec_is_first_up_and_so_last_down(compose: dict[str, Any]) -> None:
 
 def test_what_the_image_is_made_of_is_there_and_not_ignored() -> None:
     text = (DOCKER / "Dockerfile").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     sources = [
         source
         for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE)
         for source in [word for word in line.split() if not word.startswith("--")][:-1]
     ]
-    assert len(sources) >= 8
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["force-include"], project["project"]["readme"], "src"}
+    assert needed | {"pyproject.toml", *project["project"]["license-files"]} <= set(sources)
     let_in = [
         line[1:]
         for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
