@@ -35,6 +35,7 @@ from turnrec.memory import LedgerMemory
 from turnrec.metrics import Metrics
 from turnrec.net import Net
 from turnrec.others import OtherRecorders
+from turnrec.periodic import Periodic
 from turnrec.proof import ProvingCloser, make_checkpointer
 from turnrec.recognisers import Recognisers
 from turnrec.recordings.closer import Closer
@@ -45,6 +46,7 @@ from turnrec.settings import AsteriskSettings, Settings
 from turnrec.strays import Strays
 from turnrec.talks import Talks
 from turnrec.telling import Telling
+from turnrec.tidy import EVERY_S, give_back
 from turnrec.transcripts import Books, Transcripts
 from turnrec.watch import Watch
 from turnrec.web.keys import ApiKey, KeyRing
@@ -220,6 +222,9 @@ class Service:
         self._keeper = keeper
         self._transcripts = transcripts
         self._front: Front | None = None
+        self._tidying = Periodic(
+            give_back, EVERY_S, name="tidy", complaint="free memory was not given back"
+        )
 
     @property
     def agi_port(self) -> int:
@@ -273,6 +278,7 @@ class Service:
         await self._strays.clear()
         await front.open()
         self._retention.start()
+        self._tidying.start()
         if self._checkpointer is not None:
             self._checkpointer.start()
         if self.api_port:
@@ -305,6 +311,7 @@ class Service:
         """
         # Requests under way end by themselves, all at the same time; some of them need AMI.
         await asyncio.gather(self._agi.close(), self._close_front())
+        await self._tidying.close()
         await self._retention.close()
         await self._room.close()
         await self._limits.close()
