@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from turnrec.cli_base import DEFAULT_CONFIG, CommandGroup, ConfigOption, JsonOption, settings_of
-from turnrec.cli_show import console, is_terminal, say_json, say_rich
+from turnrec.cli_show import console, is_terminal, say_json
 
 GROUP = CommandGroup("Server")
 
@@ -63,8 +63,13 @@ def doctor(
     if as_json:
         say_json(document(found))
     else:
-        for line in page(found, console().width if is_terminal() else None, verbose=verbose):
-            say_rich(line)
+        screen = console() if is_terminal() else None
+        for line in page(found, screen.width if screen else None, verbose=verbose):
+            if screen is None:
+                typer.echo(line.plain)
+            else:
+                # What is to be pasted isn't broken, however long.
+                screen.print(line, soft_wrap=True)
     if has_mistakes:
         raise typer.Exit(2)
     if worst(found) is Status.PROBLEM:

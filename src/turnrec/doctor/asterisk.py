@@ -41,7 +41,7 @@ async def command(look: Look) -> Finding:
             ) from None
         return warning(
             f"{error}: `turnrec panic` can't list the monitors, and not all is checked here",
-            "in asterisk.conf: [files] astctlgroup = turnrec, astctlpermissions = 0660;"
+            "in asterisk.conf, [files]: astctlgroup = turnrec and astctlpermissions = 0660;"
             " restart Asterisk",
             "or: turnrec doctor --asterisk 'sudo asterisk'",
         )
@@ -82,7 +82,7 @@ def judge_limits(text: str, flow: Flow) -> Finding:
         muting = sorted(bot.name for bot in flow.bots.values() if bot.others is Others.MUTE)
         if muting:
             wrong.append(f"others: mute is a stop ({listed(muting)})")
-            cures.append("in the flow file: others: stop, which says what happens, or ignore")
+            cures.append("in the flow file: others: stop")
         methods = [b.name for b in flow.bots.values() if b.pause_method is PauseMethod.MUTE]
         if methods:
             wrong.append(f"pause_method: mute may mute another's monitor ({listed(methods)})")

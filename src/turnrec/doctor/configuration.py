@@ -15,10 +15,11 @@ from turnrec.flow import FlowError, FlowFile
 async def settings(look: Look) -> Finding:
     """They can be read."""
     if look.mistakes:
-        return problem(
-            "; ".join(look.mistakes),
-            *("mend that" if look.config is None else f"mend that in {look.config}",),
-        )
+        told = "; ".join(look.mistakes)
+        if "Permission denied" in told:
+            return problem(told, "sudo -u turnrec turnrec doctor")
+        where = "in the environment (TURNREC_...)" if look.config is None else f"in {look.config}"
+        return problem(told, f"mend that {where}")
     source = "the environment and the defaults" if look.config is None else str(look.config)
     return ok(f"{source} can be read and has no mistake")
 
@@ -57,8 +58,14 @@ async def user(look: Look) -> Finding:
     except OSError:
         try:
             owner = look.settings.recordings.dir.stat().st_uid
-        except OSError:
+        except FileNotFoundError:
             return ok(f"asked as {_name(look.user())}; nothing of turnrec's belongs to anybody yet")
+        except PermissionError:
+            return warning(
+                f"{_name(look.user())} may not look at turnrec's folders, and rights to files are"
+                " judged for who asks",
+                "sudo -u turnrec turnrec doctor",
+            )
     if owner == look.user():
         return ok(f"asked as turnrec's own user, {_name(owner)}")
     return warning(

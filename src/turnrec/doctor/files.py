@@ -17,6 +17,8 @@ from turnrec.room import free_bytes
 _OTHERS: Final = 0o007
 _ANYBODY: Final = 0o077
 _MB: Final = 1_000_000
+_ROOT: Final = 0
+"""Asks for somebody else, as check `user` says."""
 _CONVERT: Final = "res_convert"
 
 
@@ -74,7 +76,13 @@ async def recordings(look: Look) -> Finding:
 async def recordings_private(look: Look) -> Finding:
     """The joined files are turnrec's alone, and its group's to read."""
     folder = look.settings.recordings.dir
-    mode = stat.S_IMODE(_stat(folder).st_mode)
+    status = _stat(folder)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != look.user() and look.user() != _ROOT:
+        return problem(
+            f"{folder} belongs to user {status.st_uid}, who may change and delete the recordings",
+            f"chown turnrec {folder}",
+        )
     if mode & _OTHERS:
         return problem(
             f"everybody on this machine may look into {folder}, where the recordings are",

@@ -69,9 +69,7 @@ async def rights(look: Look) -> Finding:
     if missing:
         return problem(
             f"turnrec's AMI account has not {listed(missing, 6)}",
-            f"in manager.conf, [{account}]: read = {','.join(READ)}",
-            f"                   write = {','.join(WRITE)}",
-            RELOAD,
+            *_least(account),
         )
     if found.read is None:
         raise NotCheckedError("which events the account may read isn't told to it")
@@ -91,10 +89,14 @@ async def excess(look: Look) -> Finding:
     return warning(
         f"turnrec's AMI account has more rights than it needs: {listed(more, 6)};"
         " whoever gets its secret has them, too",
-        f"in manager.conf, [{account}]: read = {','.join(READ)}",
-        f"                   write = {','.join(WRITE)}",
-        RELOAD,
+        *_least(account),
     )
+
+
+def _least(account: str) -> tuple[str, ...]:
+    """The rights that suffice, to paste."""
+    rights = (f"read = {','.join(READ)}", f"write = {','.join(WRITE)}")
+    return (f"in manager.conf, [{account}]:", *rights, RELOAD)
 
 
 async def _rights(look: Look) -> Rights:
@@ -146,13 +148,14 @@ async def events(look: Look) -> Finding:
     if missing:
         return problem(
             f"the event filter of turnrec's account keeps back {listed(missing)}",
-            *(f"in manager.conf, [{name}]: eventfilter = Event: {one}" for one in missing),
+            f"in manager.conf, [{name}]:",
+            *(f"eventfilter = Event: {one}" for one in missing),
             RELOAD,
         )
     if not has_any:
         return warning(
             "turnrec's account has no event filter: Asterisk sends it much that it never reads",
-            f"in manager.conf, [{name}]: the eventfilter lines of {source}",
+            f"into manager.conf, [{name}]: the eventfilter lines of {source}",
             RELOAD,
         )
     return ok("the event filter lets through what turnrec listens to")

@@ -25,6 +25,10 @@ async def running(look: Look) -> Finding:
     except NotCheckedError as error:
         try:
             look.server_process()
+        except PermissionError:
+            raise NotCheckedError(
+                f"{look.settings.server.control_socket} is another user's (see user)"
+            ) from None
         except OSError:
             return warning(
                 f"no turnrec answers on {look.settings.server.control_socket}:"

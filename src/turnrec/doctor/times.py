@@ -24,9 +24,10 @@ async def clock(look: Look) -> Finding:
         which = "behind" if ahead_s > 0 else "ahead of"
         return problem(
             f"turnrec's clock is {abs(ahead_s):.1f} s {which} Asterisk's: the times in ledger and"
-            " manifests don't fit those of Asterisk's logs",
+            " manifests don't fit those of Asterisk's logs. A running turnrec keeps the time that"
+            " it was started with",
             f"on both machines: {_SYNC}",
-            "then: systemctl restart turnrec (it keeps the clock that it was started with)",
+            "systemctl restart turnrec",
         )
     return ok(f"turnrec's clock and Asterisk's are {abs(ahead_s):.1f} s apart, at most")
 

@@ -86,6 +86,14 @@ async def test_the_recordings_are_turnrecs_alone(
     assert (await files.recordings_private(house)).status is expected
 
 
+async def test_recordings_of_another_user_are_a_problem(house: House, tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir(0o750)
+    house.user = lambda: os.geteuid() + 1  # type: ignore[method-assign]
+    found = await files.recordings_private(house)
+    assert found.status is Status.PROBLEM
+    assert found.cure == (f"chown turnrec {tmp_path / 'r'}",)
+
+
 @pytest.mark.parametrize(("mode", "expected"), [(0o2770, Status.OK), (0o2775, Status.PROBLEM)])
 async def test_the_spool_is_asterisks_and_turnrecs(
     house: House, tmp_path: Path, mode: int, expected: Status
