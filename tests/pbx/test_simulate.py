@@ -100,6 +100,7 @@ OVER_HTTP = {
 WITHOUT_AMI = {"segment-alone": "hello,ask,open", "mute-alone": "hello,ask,open"}
 
 PING = "Action: Ping"
+GONE = "gone"
 SIMULATED_SPOOL = "/var/spool/asterisk/turnrec"
 
 Json = dict[str, Any]
@@ -210,7 +211,12 @@ def dialplan_of(name: str, simulation: Json, agent_port: int) -> str:
         if own:
             lines += [line.replace("PJSIP/agent", agent) for line in own]
             lines.append(f"AGI(${{MARK}}/mark?{step['number']}&{name})")
-    return extension_of(name, [*lines, "Wait(600)"])
+        if step["number"] == 0:
+            # Of two handlers the later one runs first: turnrec's comes when AMI has told of the
+            # talk's end, as on a PBX that isn't starved.
+            lines.append(f"Set(CHANNEL(hangup_handler_push)=gone-{name},s,1)")
+    gone = f"[gone-{name}]\nexten => s,1,AGI(${{MARK}}/mark?{GONE}&{name})\n same => n,Return()\n"
+    return extension_of(name, [*lines, "Wait(600)"]) + gone
 
 
 def dialplan_over_http(name: str, simulation: Json, agent_port: int) -> str:
@@ -301,6 +307,9 @@ class RealCall:
         talk, self._talk = self._talk, None
         await talk.hang_up(WAIT_S)
         await until(lambda: self._reached > before, "the bot goes on after the talk")
+        await self._hears_nobody()
+
+    async def _hears_nobody(self) -> None:
         (call,) = self._here.service.calls.live()
         await until(lambda: not call.company, "the caller hears nobody")
 
@@ -318,6 +327,9 @@ class RealCall:
         return True
 
     async def _on_mark(self, _extension: str, word: str) -> None:
+        if word == GONE:
+            await self._hears_nobody()
+            return
         self._reached = int(word)
         await self._marks[self._reached].wait()
 
