@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stay test test-postgresql matrix chaos soak fuzz audit lint bench clean
+.PHONY: help demo demo-stay test test-postgresql docker-test matrix chaos soak day fuzz audit lint bench docs clean
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -25,6 +25,9 @@ test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL
 	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'
 	$(BIN)/pytest -m postgresql tests/unit/ledger
 
+docker-test: $(STAMP)   ## compose.yaml built and run, and a call placed; without an engine, one from Debian
+	$(BIN)/pytest -m docker tests/docker $(PYTEST_ARGS)
+
 matrix: $(STAMP)   ## Every way to an agent x policy x state at entry, on Asterisk 22 (core ones on 16)
 	$(BIN)/pytest -m matrix tests/pbx/matrix $(PYTEST_ARGS)
 
@@ -33,6 +36,9 @@ chaos: $(STAMP)   ## Calls under random faults, judged by a program of its own: 
 
 soak: $(STAMP)   ## 200 calls for half an hour: leaks, memory, descriptors: SOAK="--minutes 5"
 	$(BIN)/python -m bench soak $(SOAK)
+
+day: $(STAMP)   ## A day of calls at speed, a million turns with a made-up Asterisk: DAY="--turns 20000"
+	$(BIN)/python -m bench day $(DAY)
 
 fuzz: $(STAMP)   ## Everything that reads bytes from outside, with 2000 examples each
 	TURNREC_FUZZ_EXAMPLES=2000 $(BIN)/pytest tests/fuzz tests/pbx/test_contract.py $(PYTEST_ARGS)
@@ -49,6 +55,10 @@ lint: $(STAMP)   ## Formatter, linter and types
 
 bench: $(STAMP)   ## Time of a turn, and what turnrec costs, beside a bare FastAGI handler
 	$(BIN)/python -m bench
+
+docs: $(STAMP)   ## The docs site, into var/site
+	$(BIN)/mkdocs build --quiet
+	@echo "open var/site/index.html"
 
 clean:           ## Take away what was made here (not the cache of Asterisks)
 	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
