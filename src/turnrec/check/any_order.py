@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from turnrec.check.findings import Finding, Visit
 from turnrec.check.steps import Situation, Step, first_turn, take
-from turnrec.core.policy import Action, AgentPolicy, Bot, Node, Scope
+from turnrec.core.policy import Action, AgentPolicy, Bot, Default, Node, Scope
 from turnrec.core.recorder import State
 from turnrec.flow_places import Place
 
@@ -24,8 +24,9 @@ class AnyOrder:
         """What is so in whatever order the nodes come."""
         for node in self._nodes:
             path = self._path_that_records(node)
-            if node.sensitive and node.action is not None and path:
-                sentence = f"{node.name} is sensitive and is recorded by its own {node.action}"
+            if node.sensitive and path and (node.action is not None or self._records_always):
+                why = "nothing in this bot pauses" if node.action is None else "by its own action"
+                sentence = f"{node.name} is sensitive and is recorded: {why}"
                 yield self._finding("sensitive-recorded", node, sentence, path)
             if node.transfer and _pauses(node) and self._bot.agent is AgentPolicy.ON:
                 sentence = (
@@ -49,12 +50,19 @@ class AnyOrder:
                 " in any order: nothing is said of which paths are paused, resumed or stopped"
             )
         silent = [node.name for node in self._nodes if node.sensitive and node.action is None]
-        if silent:
+        if silent and not self._records_always:
             more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
             yield (
                 f"whether {silent[0]}{more} is recorded depends on what comes before: say"
                 " `action: pause` in each sensitive node, or name what follows each node"
             )
+
+    @property
+    def _records_always(self) -> bool:
+        """Whether no node can keep another from being recorded."""
+        keeping = {Action.PAUSE, Action.STOP}
+        is_kept = any(node.action in keeping or node.transfer for node in self._nodes)
+        return self._bot.default is Default.ON and not is_kept
 
     def _never_resumed(self) -> Iterator[Finding]:
         """A sticky pause in a bot of which no node can ever end it."""

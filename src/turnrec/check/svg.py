@@ -20,6 +20,10 @@ _LEGEND_HEIGHT: Final = 58.0
 _LIST_LINE: Final = 19.0
 _LISTED: Final = 12
 """More findings than this are not listed in the picture: the text format has them all."""
+_KEY_CHARACTER: Final = 6.5
+_KEY_GAP: Final = 48.0
+_SENSITIVE: Final = "sensitive"
+_DOUBTFUL: Final = "shows an error"
 _MIN_WIDTH: Final = 560.0
 _CHARACTER: Final = 8.8
 _SMALL_CHARACTER: Final = 6.6
@@ -118,12 +122,17 @@ class _Panel:
         sizes = [_size(one) for one in self._nodes]
         self._layout: Layout = lay_out(sizes, walk.successors, walk.entries, apart)
         self._looks = [look for look in Look if any(one.look is look for one in self._nodes)]
-        keys = _legend_width(self._looks, has_sensitive=self._has_sensitive)
-        self.width = max(self._layout.width + 2 * _MARGIN, keys + 2 * _MARGIN)
+        keys = sum(len(word) * _KEY_CHARACTER + _KEY_GAP for word in self._keys)
+        self.width = max(self._layout.width, keys) + 2 * _MARGIN
 
     @property
-    def _has_sensitive(self) -> bool:
-        return any(one.node.sensitive for one in self._nodes)
+    def _keys(self) -> list[str]:
+        words = [MEANINGS[look] for look in self._looks]
+        if any(one.node.sensitive for one in self._nodes):
+            words.append(_SENSITIVE)
+        if self._doubtful:
+            words.append(_DOUBTFUL)
+        return words
 
     @property
     def _list(self) -> list[tuple[int, Finding, list[str]]]:
@@ -167,7 +176,7 @@ class _Panel:
             yield from _node(one, box, bot.name)
         yield "</g>"
         at = _TITLE_HEIGHT + 22 + self._layout.height + 40
-        yield from _legend(_MARGIN, at, self._looks, has_sensitive=self._has_sensitive)
+        yield from _legend(_MARGIN, at, self._keys)
         yield from self._finding_list(at + 42)
 
     def _finding_list(self, at: float) -> Iterator[str]:
@@ -299,24 +308,24 @@ def _tooltip(one: Shown) -> str:
     return "\n".join(lines)
 
 
-def _legend_width(looks: Sequence[Look], *, has_sensitive: bool) -> float:
-    words = [MEANINGS[look] for look in looks] + ["sensitive"] * has_sensitive
-    return sum(len(word) * 6.4 + 46 for word in words)
-
-
-def _legend(x: float, y: float, looks: Sequence[Look], *, has_sensitive: bool) -> Iterator[str]:
-    for look in looks:
-        yield f'<g class="{look}">'
-        if look is Look.MIXED:
-            for share, half in ((0, Look.RECORDED), (11, Look.PAUSED)):
-                place = f'x="{x + share:.1f}" y="{y - 11:.1f}" width="11" height="14"'
-                yield f'<rect class="s-{half}" {place}/>'
-        yield f'<rect class="box" x="{x:.1f}" y="{y - 11:.1f}" width="22" height="14" rx="4"/></g>'
-        yield f'<text class="key" x="{x + 29:.1f}" y="{y:.1f}">{escape(MEANINGS[look])}</text>'
-        x += len(MEANINGS[look]) * 6.4 + 46
-    if has_sensitive:
-        yield f'<g class="off">{_lock(x + 5, y)}</g>'
-        yield f'<text class="key" x="{x + 24:.1f}" y="{y:.1f}">sensitive</text>'
+def _legend(x: float, y: float, keys: Sequence[str]) -> Iterator[str]:
+    looks = {meaning: look for look, meaning in MEANINGS.items()}
+    for key in keys:
+        look = looks.get(key)
+        if look is not None:
+            yield f'<g class="{look}">'
+            if look is Look.MIXED:
+                for share, half in ((0, Look.RECORDED), (11, Look.PAUSED)):
+                    place = f'x="{x + share:.1f}" y="{y - 11:.1f}" width="11" height="14"'
+                    yield f'<rect class="s-{half}" {place}/>'
+            place = f'x="{x:.1f}" y="{y - 11:.1f}" width="22" height="14" rx="4"'
+            yield f'<rect class="box" {place}/></g>'
+        elif key == _SENSITIVE:
+            yield f'<g class="off">{_lock(x + 7, y)}</g>'
+        else:
+            yield f'<path class="edge doubt" d="M{x:.1f} {y - 4:.1f}h22"/>'
+        yield f'<text class="key" x="{x + 29:.1f}" y="{y:.1f}">{escape(key)}</text>'
+        x += len(key) * _KEY_CHARACTER + _KEY_GAP
 
 
 def _lock(x: float, y: float) -> str:

@@ -77,7 +77,7 @@ def test_mistakes_are_told_in_the_same_form() -> None:
 
 
 def test_what_cannot_be_checked_is_said_and_is_no_finding() -> None:
-    text = "version: 1\nbots:\n  kyc:\n    nodes: {a: , b: {sensitive: true}, c: resume}\n"
+    text = "version: 1\nbots:\n  kyc:\n    nodes: {a: pause, b: {sensitive: true}, c: resume}\n"
     one = checked(text)
     assert one.findings == ()
     lines = list(as_text([one]))
