@@ -61,14 +61,17 @@ def backup(
         say_json(asdict(report))
     else:
         say(
-            f"{folder}: {report.entries} entries, {report.recordings} recordings in"
-            f" {report.files} files, {_size(report.bytes)}"
+            f"{folder}: {_many(report.entries, 'entr', 'y', 'ies')},"
+            f" {_many(report.recordings, 'recording')} in {_many(report.files, 'file')},"
+            f" {_size(report.bytes)}"
         )
-        say(f"new: {report.new_files} files, {_size(report.new_bytes)}")
+        say(f"new: {_many(report.new_files, 'file')}, {_size(report.new_bytes)}")
         if report.pruned:
-            say(f"deleted, and so gone from the backup: {len(report.pruned)} recordings")
+            gone = _many(len(report.pruned), "recording")
+            say(f"deleted, and so gone from the backup: {gone}")
         if report.unfinished:
-            say(f"still being made, and in the next backup: {len(report.unfinished)} recordings")
+            left = _many(len(report.unfinished), "recording")
+            say(f"still being made, and in the next backup: {left}")
         for note in report.notes:
             say(f"not in it: {note}")
     _name_all("PROBLEM", report.problems)
@@ -114,15 +117,14 @@ def restore(
         say_json(asdict(report))
     else:
         say(
-            f"restored: {report.entries} entries, {report.recordings} recordings in"
-            f" {report.files} files, {_size(report.bytes)}, as of {made}"
+            f"restored: {_many(report.entries, 'entr', 'y', 'ies')},"
+            f" {_many(report.recordings, 'recording')} in {_many(report.files, 'file')},"
+            f" {_size(report.bytes)}, as of {made}"
         )
         say(f"turnrec verify: {report.verdict}")
         if report.unfinished:
-            say(
-                f"without sound: {len(report.unfinished)} recordings that were still being made;"
-                " the server closes them as failed"
-            )
+            left = _many(len(report.unfinished), "recording")
+            say(f"without sound: {left}, still being made then; the server closes them as failed")
         say(
             f"what came after entry {report.last_entry} is not in it; what was deleted after it is"
             " back: delete it again"
@@ -146,6 +148,10 @@ def _name_all(what: str, sentences: list[str]) -> None:
         complain(f"{what}: {sentence}")
     if len(sentences) > _MOST_NAMED:
         complain(f"{what}: and {len(sentences) - _MOST_NAMED} more (--json names all)")
+
+
+def _many(count: int, stem: str, one: str = "", many: str = "s") -> str:
+    return f"{count} {stem}{one if count == 1 else many}"
 
 
 def _size(count: int) -> str:

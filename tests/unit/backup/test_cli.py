@@ -67,7 +67,7 @@ def test_a_backup_and_its_restore_are_two_commands(world: World, turnrec: Typed)
     store = str(world.store)
     done = turnrec(config, "backup", store)
     assert (done.status, done.err) == (0, ""), done
-    assert "1 recordings in 12 files" in done.out
+    assert "1 recording in 12 files" in done.out
     empty = configure(world.folder / "new")
     done = turnrec(empty, "restore", store)
     assert (done.status, done.err) == (0, ""), done
