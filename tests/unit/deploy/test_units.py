@@ -211,6 +211,28 @@ async def test_the_unit_is_ready_stays_alive_reloads_and_ends_in_order(tmp_path:
             assert await server.wait() == 0
 
 
+def test_coded_copies_are_made_without_writable_code(tmp_path: Path) -> None:
+    # libsndfile over Python's own file objects would need it: callbacks made at run time.
+    makes = """
+import sys
+from pathlib import Path
+import numpy as np
+from turnrec.recordings.sound import SoundFormat, SoundReader, sound_writer
+for form in SoundFormat:
+    path = Path(sys.argv[1]) / form.value
+    with sound_writer(path, 8000, 1, form) as file:
+        file.write(np.zeros(8000, dtype=np.int16))
+        file.seal()
+        file.publish()
+    with SoundReader(path) as sound:
+        assert sound.samples == 8000
+"""
+    code = WITHOUT_WRITABLE_CODE.replace('"-m", "turnrec"', '"-c"')
+    words = [sys.executable, "-c", code, makes, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 async def test_a_frozen_server_stops_telling_that_it_is_alive(tmp_path: Path) -> None:
     async with managed(tmp_path) as systemd:
         await systemd.hears("READY=1")
