@@ -1,4 +1,4 @@
-"""`turnrec docker`: what the services of compose.yaml run, and what one asks of them.
+"""`turnrec docker`: what the service `turnrec` of compose.yaml runs, and what one asks of it.
 
 What is recorded is no business of this module: it starts `turnrec serve` as anybody does.
 """
@@ -90,14 +90,6 @@ def serve() -> None:
     finally:
         _stop_monitors(settings)
     raise typer.Exit(status)
-
-
-@GROUP.command("asterisk", "docker compose up")
-def asterisk() -> None:
-    """Run Asterisk: what the service `asterisk` does. It hangs up all calls before it ends."""
-    from turnrec.pbx.container import run_asterisk
-
-    raise typer.Exit(run_asterisk())
 
 
 # ------------------------------------------------------------------ before

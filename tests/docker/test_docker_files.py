@@ -12,7 +12,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -211,14 +210,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     place = Place("127.0.0.1", sip, rtp, min(rtp + 39, 65_535), 8077, _free(socket.SOCK_STREAM))
     write_configuration(installation, place, PASSWORDS, folders)
     command = (str(installation.executable),)
-    script = (
-        "import sys; from pathlib import Path; from turnrec.pbx.container import *;"
-        "*command, home = sys.argv[1:];"
-        "folders = Folders(*(Path(home) / n for n in ('etc', 'spool', 'run', 'scratch', 'bots')));"
-        "sys.exit(run_asterisk(tuple(command), folders))"
-    )
+    (folders.scratch / "keys").mkdir(parents=True)
     process = subprocess.Popen(
-        (sys.executable, "-c", script, *command, str(home)),
+        (*command, "-C", str(folders.etc / "asterisk.conf"), "-f"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""The test PBX of compose.yaml: its passwords, Asterisk's configuration, Asterisk's start and end.
+"""The test PBX of compose.yaml: its place, its passwords, and Asterisk's configuration.
 
 It never talks to the container engine, and knows of turnrec only where its files lie.
 """
@@ -9,10 +9,6 @@ import json
 import os
 import re
 import secrets
-import signal
-import subprocess
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from ipaddress import IPv4Address
@@ -35,11 +31,6 @@ from turnrec.pbx.packages import Installation
 DEMO_USER: Final = "demo"
 _AGI_URL: Final = "agi://127.0.0.1:4573"
 _RTP_PORTS: Final = re.compile(r"(\d{1,5})-(\d{1,5})")
-_HANGUP_S: Final = 10.0
-"""For hang-up handlers, by which turnrec learns of each call's end."""
-_STOP_S: Final = 10.0
-_COMMAND_S: Final = 5.0
-_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,70 +193,6 @@ def write_configuration(
             text += includes((home / "turnrec.conf", home / "sample-bot.conf"))
             text += f'\n#tryinclude "{folders.bots}/*.conf"\n'
         (etc / name).write_text(text, "utf-8")
-
-
-# ------------------------------------------------------------------ Asterisk's life
-
-
-def run_asterisk(argv: tuple[str, ...] = ("asterisk",), folders: Folders = FOLDERS) -> int:
-    """Run Asterisk in the foreground until it is told to end (SIGTERM, SIGINT), then hang up first.
-
-    Returns:
-        0 where it was told to, or else its own exit status, never 0: it ended by itself.
-
-    Raises:
-        PbxStartError: there is no configuration yet.
-    """
-    conf = folders.etc / "asterisk.conf"
-    if not conf.exists():
-        raise PbxStartError(f"{conf} isn't there: `turnrec docker serve` writes it")
-    (folders.scratch / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    command = (*argv, "-C", str(conf))
-    child = subprocess.Popen((*command, "-f"), stdin=subprocess.DEVNULL)  # noqa: S603
-    while child.poll() is None and not told.wait(_LOOK_S):
-        pass
-    if child.poll() is None:
-        _end(child, command)
-    if told.is_set():
-        return 0
-    return child.returncode or 1
-
-
-def _end(child: subprocess.Popen[bytes], argv: tuple[str, ...]) -> None:
-    """Hang up every call, so that its recording is closed in order, and end Asterisk."""
-    _rx(argv, "channel request hangup all")
-    deadline = time.monotonic() + _HANGUP_S
-    while time.monotonic() < deadline and not _rx(argv, "core show channels count").startswith(
-        "0 "
-    ):
-        time.sleep(_LOOK_S)
-    _rx(argv, "core stop now")
-    for last_word in (child.terminate, child.kill):
-        try:
-            child.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            last_word()
-    child.wait()
-
-
-def _rx(argv: tuple[str, ...], command: str) -> str:
-    """Have Asterisk do something; what it says, or nothing where it doesn't answer."""
-    try:
-        done = subprocess.run(  # noqa: S603
-            (*argv, "-rx", command),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_COMMAND_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout.strip()
 
 
 def _port(environ: Mapping[str, str], name: str, default: str) -> int:
