@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,6 +20,7 @@ from turnrec.flow import FlowFile
 from turnrec.spelling import did_you_mean
 
 if TYPE_CHECKING:
+    from turnrec.core.event import Event
     from turnrec.simulate.play import World
     from turnrec.simulate.result import Moment, Simulation
 
@@ -172,12 +173,14 @@ def _show(played: Simulation, *, brief: bool) -> None:
 
 
 def _rows(played: Simulation, *, brief: bool) -> Iterator[_Row]:
+    told = {event.seq: event for event in played.events}
     for step in played.steps:
         for number, moment in enumerate(step.moments):
             title = f"{step.number} {step.text or 'start'}" if number == 0 else ""
             yield _moment_row(played, moment, title)
             if not brief:
-                yield from _rows_of(played, moment)
+                events = [told[seq] for seq in moment.seqs if seq in told]
+                yield from _rows_of(played, moment, events)
 
 
 def _moment_row(played: Simulation, moment: Moment, title: str) -> _Row:
@@ -193,13 +196,9 @@ def _moment_row(played: Simulation, moment: Moment, title: str) -> _Row:
     }
 
 
-def _rows_of(played: Simulation, moment: Moment) -> Iterator[_Row]:
+def _rows_of(played: Simulation, moment: Moment, events: Sequence[Event]) -> Iterator[_Row]:
     """What turnrec sent and what it told, by the clock."""
-    told = [
-        (event.at_us, 0, f"  * {event.type}{_why(event.data)}")
-        for event in played.events
-        if event.seq in moment.seqs
-    ]
+    told = [(event.at_us, 0, f"  * {event.type}{_why(event.data)}") for event in events]
     sent = [
         (one.asked_us, 1, f"  {one.over.upper()} {_line(one.sent)}  ->  {one.answer}")
         for one in moment.commands
