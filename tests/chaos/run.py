@@ -385,7 +385,9 @@ def _disjoint(faults: Sequence[Fault]) -> list[Fault]:
 
 
 async def _readiness(server: Server, here: Rig) -> bool | None:
-    """None: it doesn't answer. False: a bot's turns are served, but something is missing."""
+    """None: no bot's turn is served. False: turns are served, but something is missing."""
+    if not await _serves_bots(here.settings.server.agi_port):
+        return None
     # Without TLS: reading all the machine's certificates takes longer than the answer.
     socket = str(here.settings.server.control_socket)
     transport = httpx.AsyncHTTPTransport(uds=socket, verify=False)
@@ -394,11 +396,24 @@ async def _readiness(server: Server, here: Rig) -> bool | None:
             transport=transport, base_url="http://turnrec", trust_env=False
         ) as client:
             answer = await client.get("/readyz", timeout=2)
-        _, writer = await asyncio.open_connection("127.0.0.1", here.settings.server.agi_port)
-        writer.close()
-    except (httpx.HTTPError, OSError):
-        return None
+    except httpx.HTTPError:
+        return False
     return answer.is_success
+
+
+async def _serves_bots(port: int) -> bool:
+    """Whether turnrec, and not only its port, takes a FastAGI session: it ends an empty one."""
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write_eof()
+                await reader.read()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return True
 
 
 def summary(plan: Plan, outcome: Outcome) -> str:

@@ -32,8 +32,8 @@ from turnrec.core.event import EventType
 from turnrec.feed import tell
 from turnrec.ledger import Ledger
 from turnrec.ledger.reader import LedgerReader
-from turnrec.webhooks import Courier, InvalidWebhookError, Patience, Store, Webhooks
-from turnrec.webhooks.courier import Recent
+from turnrec.webhooks import InvalidWebhookError, Patience, Store, Webhooks
+from turnrec.webhooks.courier import Courier, Recent
 from turnrec.webhooks.endpoint import Delivery, Endpoint, check_url, message_id, new_secret, signed
 from turnrec.webhooks.store import Later
 

@@ -15,14 +15,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from turnrec.core.errors import TurnrecError
+
+if TYPE_CHECKING:
+    # Imported where it is used: `turnrec serve` asks nobody, and need not wait for it.
+    import httpx
 
 _TIMEOUT_S: Final = 30.0
 _STREAM_TIMEOUT_S: Final = 45.0
@@ -167,6 +170,8 @@ class Client(ABC):
         raise _refusal(answer)
 
     def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
+        import httpx
+
         try:
             with self._open() as client:
                 return client.request(method, url, timeout=self.timeout_s, **options)
@@ -180,6 +185,8 @@ class Client(ABC):
 
     @contextmanager
     def _streamed(self, url: str, query: Query, timeout_s: float) -> Iterator[httpx.Response]:
+        import httpx
+
         timeout = httpx.Timeout(self.timeout_s, read=timeout_s)
         try:
             with (
@@ -223,6 +230,8 @@ class ControlClient(Client):
         return None
 
     def _open(self) -> httpx.Client:
+        import httpx
+
         try:
             self._knock()
         except OSError as error:
@@ -281,6 +290,8 @@ class RemoteClient(Client):
         return this_user()
 
     def _open(self) -> httpx.Client:
+        import httpx
+
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
         return httpx.Client(base_url=self._url, headers=headers)
 
@@ -319,7 +330,7 @@ def _refusal(answer: httpx.Response) -> ServerRefusedError:
     try:
         problem = answer.json()
         sentence = str(problem["detail"])
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             sentence += "; here it is taken from TURNREC_API_KEY, or from --key-file"
         return ServerRefusedError(str(problem["id"]), sentence)
     except (ValueError, KeyError, TypeError):

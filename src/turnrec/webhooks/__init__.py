@@ -1,6 +1,5 @@
 """Webhooks: events sent to whoever wants to be called, signed, and kept until they are taken."""
 
-from turnrec.webhooks.courier import Courier
 from turnrec.webhooks.endpoint import (
     Delivery,
     Endpoint,
@@ -15,7 +14,6 @@ from turnrec.webhooks.office import Webhooks
 from turnrec.webhooks.store import Store
 
 __all__ = [
-    "Courier",
     "Delivery",
     "Endpoint",
     "InvalidWebhookError",

@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx
-
 from turnrec.core.errors import RefusedError
 from turnrec.core.event import Event, EventType
 
@@ -170,6 +168,8 @@ def check_url(text: str) -> str:
     Raises:
         InvalidWebhookError: it is no HTTP address, or holds a name and password.
     """
+    import httpx  # for whoever makes a webhook; a start has no need of it
+
     if len(text) > _MAX_URL or not text.isascii() or not text.isprintable() or " " in text:
         raise InvalidWebhookError("a webhook's address is a URL in ASCII, without blanks")
     try:
