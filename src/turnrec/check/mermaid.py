@@ -38,6 +38,7 @@ def _lines(walks: Sequence[Walk], findings: Sequence[Finding]) -> Iterator[str]:
         nodes = shown(walk, own)
         doubtful = edges_in_doubt(own)
         yield f'  subgraph b{at}["bot {walk.bot.name}"]'
+        yield "    direction TB"
         for one in nodes:
             name = f"b{at}n{one.number}"
             yield f"    {name}{_shape(one)}:::{one.look}"
@@ -53,7 +54,7 @@ def _lines(walks: Sequence[Walk], findings: Sequence[Finding]) -> Iterator[str]:
         yield "  end"
     if used:
         yield '  subgraph legend["what is recorded"]'
-        yield "    direction LR"
+        yield "    direction TB"
         for look in Look:
             if look in used:
                 yield f'    legend_{look}["{MEANINGS[look]}"]:::{look}'

@@ -175,6 +175,7 @@ def test_a_picture_in_mermaid() -> None:
     assert as_mermaid(one.walks, one.findings).splitlines() == [
         "flowchart TD",
         '  subgraph b0["bot kyc"]',
+        "    direction TB",
         '    b0n0(["greeting"]):::recorded',
         '    b0n1{{"ask_id<br/><small>pause</small>"}}:::paused',
         '    b0n2["confirm<br/><small>to an agent, who is recorded</small>'
@@ -185,7 +186,7 @@ def test_a_picture_in_mermaid() -> None:
         "    b0n2 --> b0n3",
         "  end",
         '  subgraph legend["what is recorded"]',
-        "    direction LR",
+        "    direction TB",
         '    legend_recorded["recorded"]:::recorded',
         '    legend_paused["paused: not recorded"]:::paused',
         '    legend_mixed["depends on the path"]:::mixed',
