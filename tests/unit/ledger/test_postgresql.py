@@ -222,3 +222,21 @@ async def test_an_older_ledger_is_raised_to_this_version(engine: Engine) -> None
     with engine.begin() as connection:
         found = connection.execute(text("SELECT version FROM ledger_version")).scalar_one()
     assert found == SCHEMA_VERSION
+
+
+async def test_an_older_ledger_is_upgraded_in_one_transaction(engine: Engine) -> None:
+    first = Ledger.open(URL)
+    first.append(entry(at_us=1, recording_id=RECORDING))
+    await first.close()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ledger_version SET version = 1"))
+        connection.execute(text("DROP INDEX recordings_by_opening"))
+    second = Ledger.open(URL)
+    assert await stored(second) == [entry(at_us=1, recording_id=RECORDING)]
+    assert (await second.verify_chain()).intact
+    await second.close()
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT version FROM ledger_version")).scalar_one()
+        assert found == SCHEMA_VERSION
+        index = text("SELECT 1 FROM pg_indexes WHERE indexname = 'recordings_by_opening'")
+        assert connection.execute(index).scalar_one() == 1
