@@ -69,6 +69,9 @@ class Found:
     statuses: dict[str, int]
     turn_ms: dict[str, float]
     mib_a_million_turns: float
+    tasks_left: int
+    descriptors_left: int
+    """At rest afterwards, more than before the first call; a few are opened once and for all."""
     checked: Checked
     samples: list[Sample]
     load_at_end: float
@@ -96,6 +99,9 @@ def _process(log: Path, module: str, *arguments: str) -> Iterator[subprocess.Pop
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _settings(folder: Path, ami_port: int | None) -> Path:
@@ -189,10 +195,12 @@ def run(folder: Path, given: argparse.Namespace) -> Found:
                 "most_s": given.most_minutes * 60,
                 "journal": str(journal),
             }
+            idle: dict[str, Any] = {"turns": 0, "live": 0, "is_last": False}
+            samples.append(_sample(control, turnrec.pid, 0.0, idle))
             began_s, used_s = time.monotonic(), cpu_s(turnrec.pid)
             peer.stdin.write(json.dumps(order) + "\n")
             peer.stdin.flush()
-            told, next_s = {"is_last": False}, 0.0
+            told, next_s = idle, 0.0
             while not told["is_last"]:
                 line = peer.stdout.readline()
                 if not line:
@@ -224,6 +232,8 @@ def run(folder: Path, given: argparse.Namespace) -> Found:
         statuses=told["statuses"],
         turn_ms={name: told[f"{name}_ms"] for name in ("p50", "p99", "max")},
         mib_a_million_turns=slope(samples, told["turns"]),
+        tasks_left=samples[-1].tasks - samples[0].tasks,
+        descriptors_left=samples[-1].descriptors - samples[0].descriptors,
         checked=checked,
         samples=samples,
         load_at_end=load_average(),

@@ -302,7 +302,7 @@ class Score:
 async def run(asterisk: Asterisk, order: dict[str, Any], journal: TextIO) -> Score:
     """Make all the calls, so many side by side."""
     asterisk.agi_port = order["agi_port"]
-    planned = enumerate(
+    planned: Iterator[tuple[int, PlannedCall]] = enumerate(
         day_plan.calls(order["seed"], order["turns"], by_events=order["ami"]), order["first"]
     )
     until_s = time.monotonic() + order["most_s"]
