@@ -21,6 +21,8 @@ from turnrec.core.policy import Action
 from turnrec.pbx.phone import IncomingCall, MediaOptions, OutgoingCall, Phone, Silence
 from turnrec.simulate.api_bot import ApiBot
 
+_STOPPED = b"Event: MixMonitorStop\r\n"
+_READ_BYTES = 65_536
 PING = "Action: Ping"
 GONE = "gone"
 
@@ -40,6 +42,21 @@ class Wires:
     """Every command, in the order in which they crossed either socket."""
 
     sent: list[str] = field(default_factory=list)
+    stops_told: int | None = None
+    """How many monitors turnrec has been told of as stopped; None without AMI."""
+    _tail: bytes = b""
+
+    def told(self, data: bytes) -> None:
+        """Count what Asterisk tells, however it is cut."""
+        data = self._tail + data
+        self.stops_told = (self.stops_told or 0) + data.count(_STOPPED)
+        self._tail = data[1 - len(_STOPPED) :]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether AMI has told of every stop that was sent: turnrec looks at each once."""
+        asked = sum("StopMixMonitor" in command for command in self.sent)
+        return self.stops_told is None or self.stops_told >= asked
 
 
 class _Commands(list[str]):
@@ -74,6 +91,12 @@ class AmiTap(AmiRelay):
         super().__init__(upstream_port)
         self._wires = wires
 
+    async def _answer(self, pbx: asyncio.StreamReader, to_turnrec: asyncio.StreamWriter) -> None:
+        while data := await pbx.read(_READ_BYTES):
+            self._wires.told(data)
+            to_turnrec.write(data)
+        raise ConnectionResetError
+
     async def _ask(self, turnrec: asyncio.StreamReader, to_pbx: asyncio.StreamWriter) -> None:
         while True:
             message = await turnrec.readuntil(b"\r\n\r\n")
@@ -84,8 +107,9 @@ class AmiTap(AmiRelay):
 
 
 @asynccontextmanager
-async def tapped(here: Rig, wires: Wires, *, ami: bool = True) -> AsyncIterator[None]:
+async def tapped(here: Rig, *, ami: bool) -> AsyncIterator[Wires]:
     """Have turnrec run between two taps."""
+    wires = Wires()
     ami_tap = AmiTap(here.pbx.ports.ami_tcp, wires)
     ami_tap._server = await asyncio.start_server(ami_tap._serve, "127.0.0.1", 0)
     asterisk = {"ami_port": str(ami_tap.port), "ami_enabled": str(ami).lower()}
@@ -95,7 +119,7 @@ async def tapped(here: Rig, wires: Wires, *, ami: bool = True) -> AsyncIterator[
     agi_tap._server = await asyncio.start_server(agi_tap._serve, "127.0.0.1", 0)
     await here.point_at(agi_tap.port)
     try:
-        yield
+        yield wires
     finally:
         await here.stop_service()
         for tap in (agi_tap, ami_tap):
@@ -230,7 +254,10 @@ class RealCall:
     async def _are_sent(self, count: int) -> bool:
         """Wait until so many commands have been sent."""
         try:
-            await until(lambda: self._count() >= count, "what was simulated is sent")
+            await until(
+                lambda: self._count() >= count and self._wires.is_told,
+                "what was simulated is sent",
+            )
         except TimeoutError:
             return False
         return True

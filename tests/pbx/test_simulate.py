@@ -32,7 +32,6 @@ from tests.pbx.simulated_calls import (
     HttpCall,
     Json,
     RealCall,
-    Wires,
     commands_of,
     dialplan_of,
     dialplan_over_http,
@@ -200,10 +199,10 @@ async def call_every_path(installation: Installation, release: Release, folder: 
             for name, one in simulations.items()
         )
         async with rig(installation, folder, FLOW, dialplan, start=False) as here:
-            wires, began_s = Wires(), time.monotonic()
+            began_s = time.monotonic()
             found: dict[str, list[str]] = {}
             for names, ami in (([*PATHS, *OVER_HTTP], True), (WITHOUT_AMI, False)):
-                async with tapped(here, wires, ami=ami):
+                async with tapped(here, ami=ami) as wires:
                     for name in names:
                         kind = HttpCall if name in OVER_HTTP else RealCall
                         call = kind(here, wires, caller, agent)
