@@ -568,16 +568,23 @@ def test_a_server_from_before_the_upgrade_that_nobody_watches_is_found(here: Ins
     here.wait_silent()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_a_spool_that_asterisk_may_not_write_is_found(here: Installed) -> None:
-    """A link to the parts' folder that lies where nobody can make a file, not even root."""
-    undo = edit(here.config, "[recordings]", '[recordings]\nasterisk_spool_dir = "/proc/self/cwd"')
-    spool = here.folder / "pbx"  # Asterisk's working folder, seen through the link
+    """The spool itself, by a name under which nobody may write, not even root."""
+    seen = here.folder / "read-only"
+    seen.mkdir()
+    undo = edit(here.config, "[recordings]", f'[recordings]\nasterisk_spool_dir = "{seen}"')
+    subprocess.run(["mount", "--bind", here.folder / "spool", seen], check=True)
     try:
-        assert spool.is_dir()
+        subprocess.run(["mount", "-o", "remount,ro,bind", seen], check=True)
         found = here.findings()["spool-shared"]
     finally:
+        subprocess.run(["umount", "-l", seen], check=True)
         undo()
-    assert found.status is Status.PROBLEM, found
+        seen.rmdir()
+    assert found.status is Status.PROBLEM
+    assert "Asterisk may not write" in found.sentence
+    assert found.cure == (f"install -d -o asterisk -g turnrec -m 2770 {here.folder / 'spool'}",)
     here.wait_silent()
 
 
