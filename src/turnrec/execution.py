@@ -434,6 +434,13 @@ class Execution:
     async def _join(self, finished: FinishedRecording, uniqueid: str, origin: Origin) -> None:
         try:
             closed = await self._recordings.close(finished)
+        except Exception:
+            logger.exception("a defect in turnrec; the parts are kept")
+            sentence = f"recording {finished.id} is not joined; that is tried at the next start"
+            self._notes.alarm(
+                None, "recording-failed", sentence, uniqueid=uniqueid, finished=finished
+            )
+            return
         finally:
             # From here on it is entered, and all that follows from this is done.
             del self._joining[finished.id]

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.fake_asterisk import HANG_S, FakeAsterisk, ignored
+from tests.loopback.fake_asterisk import ASTERISK_SPOOL, HANG_S, FakeAsterisk, ignored
+from tests.loopback.house import CheckedRecordings, House
 from tests.loopback.test_events_http import settings_in, turnrec
+from turnrec.asterisk.spool import Spool
+from turnrec.core.call import ClosedRecording, FinishedRecording
 from turnrec.core.entry import EntryKind
 from turnrec.front import Front
 from turnrec.ledger import Ledger
@@ -91,3 +94,20 @@ async def test_bots_are_served_while_the_api_is_still_being_made(
         service.let_on.set()
         await starting
         await service.stop()
+
+
+async def test_a_recording_that_a_defect_keeps_from_being_joined_is_told_of_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    class Defective(CheckedRecordings):
+        async def close(self, recording: FinishedRecording) -> ClosedRecording:
+            raise RuntimeError(recording.id)
+
+    spool = Spool(tmp_path, ASTERISK_SPOOL)
+    async with House.open(tmp_path, around=lambda _: Defective(spool)) as house:
+        await house.hear("greeting")
+        await house.hang_up()
+        assert EntryKind.RECORDING_CLOSED not in house.journal.kinds()
+        alarm = house.journal.entries[-1]
+        assert (alarm.kind, alarm.result) == (EntryKind.ALARM, "recording-failed")
+        assert alarm.recording_id is not None
