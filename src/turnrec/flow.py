@@ -23,6 +23,7 @@ import yaml
 from turnrec.core.errors import InvalidNameError
 from turnrec.core.parties import PartyRule
 from turnrec.core.policy import Action, Bot, Flow, Node, Scope, check_name
+from turnrec.flow_fast import NotTakenError
 from turnrec.flow_parties import party_rules
 from turnrec.flow_places import Places
 from turnrec.flow_yaml import (
@@ -83,7 +84,7 @@ def parse_flow_and_places(data: bytes, path: str) -> tuple[Flow, Places]:
     Raises:
         FlowError: anything about it is wrong.
     """
-    with suppress(FlowError):
+    with suppress(FlowError, NotTakenError):
         return read_composed(data, path, fast=True)
     # Every mistake is told as PyYAML's own parser places it, which takes its time.
     return read_composed(data, path, fast=False)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 
 import yaml
 
 from turnrec.core.errors import TurnrecError
-from turnrec.flow_fast import NotTakenError, compose_fast
+from turnrec.flow_fast import compose_fast
 from turnrec.spelling import did_you_mean
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -103,11 +102,12 @@ def compose(data: bytes, path: str, *, fast: bool = False) -> yaml.Node | None:
     Args:
         data: the file.
         path: for the messages only.
-        fast: by libyaml, if it takes it. It places some mistakes elsewhere: a file with any is
-            to be composed again without it.
+        fast: by libyaml. It places some mistakes elsewhere: a file with any is to be composed
+            again without it.
 
     Raises:
         FlowError: it is no YAML, or too much of it.
+        NotTakenError: libyaml isn't there, or doesn't take it; never without `fast`.
     """
     if len(data) > MAX_BYTES:
         raise FlowError([Mistake(path, 0, 0, f"refused: larger than {MAX_BYTES} bytes")])
@@ -118,8 +118,7 @@ def compose(data: bytes, path: str, *, fast: bool = False) -> yaml.Node | None:
         message = f"not UTF-8 text (byte 0x{error.object[error.start]:02x})"
         raise FlowError([Mistake(path, *_place(before), message)]) from None
     if fast:
-        with suppress(NotTakenError):
-            return compose_fast(text, max_values=MAX_VALUES, max_depth=MAX_DEPTH)
+        return compose_fast(text, max_values=MAX_VALUES, max_depth=MAX_DEPTH)
     try:
         composer = _Composer(text)
     except yaml.reader.ReaderError as error:

@@ -28,13 +28,14 @@ class AnyOrder:
                 why = "nothing in this bot pauses" if node.action is None else "by its own action"
                 sentence = f"{node.name} is sensitive and is recorded: {why}"
                 yield self._finding("sensitive-recorded", node, sentence, path)
-            if node.transfer and _pauses(node) and self._bot.agent is AgentPolicy.ON:
+            alone = self._path(node)
+            is_paused = _pauses(node) and alone[-1].state is State.PAUSED
+            if node.transfer and is_paused and self._bot.agent is AgentPolicy.ON:
                 sentence = (
                     f"{node.name} hands the call over while it is paused, and the agent's coming"
                     " ends the pause (agent: on)"
                 )
-                path = self._path(node)
-                yield self._finding("transfer-while-paused", node, sentence, path, at="transfer")
+                yield self._finding("transfer-while-paused", node, sentence, alone, at="transfer")
             if node.new and node.name in node.successors:
                 sentence = f"each retry of {node.name} ends the recording and begins another"
                 path = self._path(node, node)
