@@ -102,9 +102,9 @@ def backup(
         tell: told how many of how many recordings are done.
 
     Raises:
-        BackupError: nothing came of it; an older backup there is as it was.
-        LedgerError: the ledger can't be read.
-        OSError: the disk is full, or the rights are missing.
+        BackupError: nothing came of it (a full disk, say); an older backup there is as it was.
+        LedgerError: the ledger can't be read or copied; likewise.
+        OSError: the folder can't be made or written at all.
     """
     _check_apart(places, folder)
     make_folder(folder)
@@ -112,6 +112,11 @@ def backup(
         making = _Making(places, folder, now_us, tell)
         try:
             return making.make(with_secrets=with_secrets)
+        except OSError as error:
+            where, reason = error.filename or folder, error.strerror or error
+            raise BackupError(
+                f"{where}: {reason}; the backup that was there is as it was"
+            ) from error
         finally:
             making.clear()
             give_to_owner(folder, folder)

@@ -27,7 +27,7 @@ from turnrec.backup.contents import (
     read_contents,
     read_sums,
 )
-from turnrec.backup.errors import BackupDamagedError, RestoreRefusedError
+from turnrec.backup.errors import BackupDamagedError, BackupError, RestoreRefusedError
 from turnrec.backup.files import (
     UnreadableError,
     copy_file,
@@ -99,8 +99,8 @@ def restore(
     Raises:
         RestoreRefusedError: something is there already, or a server runs; nothing was changed.
         BackupDamagedError: the backup isn't what it was; nothing was changed.
-        BackupError, LedgerError: there is no backup, or its ledger can't be read.
-        OSError: the disk is full, or the rights are missing.
+        BackupError: there is no backup; or the disk is full, or the rights are missing: repeat it.
+        LedgerError: the backup's ledger can't be read.
     """
     with ExitStack() as held:
         contents = read_contents(folder)
@@ -110,9 +110,15 @@ def restore(
         _check_empty(places)
         if with_secrets:
             _check_no_secrets(places, contents)
-        return _Restoring(places, folder, contents, tell).restore(
-            incomplete=incomplete, with_secrets=with_secrets
-        )
+        try:
+            return _Restoring(places, folder, contents, tell).restore(
+                incomplete=incomplete, with_secrets=with_secrets
+            )
+        except OSError as error:
+            where, reason = error.filename or places.recordings, error.strerror or error
+            raise BackupError(
+                f"{where}: {reason}; the restore is not complete. Mend that, and repeat it"
+            ) from error
 
 
 # ------------------------------------------------------------------ may it be?
@@ -144,6 +150,9 @@ def _ledger_held(places: Places) -> Iterator[None]:
                     raise explain(error, "database") from error
             else:
                 held.enter_context(locked_for_writing(url))
+                file = places.ledger_file.resolve()
+                # Root's lock would keep the service out.
+                give_to_owner(file.with_name(f"{file.name}.lock"), file.parent)
             yield
     except LedgerLockedError as error:
         raise RestoreRefusedError(f"{error}; nothing was changed") from error
@@ -302,6 +311,7 @@ class _Restoring:
         if FLOW in hashes and not places.flow.exists():
             make_folder(places.flow.parent)
             copy_file(self._own / FLOW, places.flow)
+            give_to_owner(places.flow, places.flow.parent)
         if with_secrets:
             for name, path in places.secrets.items():
                 if f"{SECRETS}/{name}" in hashes and not path.exists():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from turnrec.ledger.errors import LedgerError, explain
+from turnrec.ledger.errors import LedgerDamagedError, LedgerError, explain
 from turnrec.ledger.lock import FILE_MODE
 
 _BUSY_TIMEOUT_S: Final = 30.0
@@ -50,8 +50,10 @@ def copy_sqlite(source: Path, target: Path, mode: int = FILE_MODE) -> None:
     except (sqlite3.Error, OSError) as error:
         with contextlib.suppress(OSError):
             passing.unlink()
-        where = str(target if isinstance(error, OSError) else source)
-        raise explain(error, where) from error
+        found = explain(error, str(source))
+        if isinstance(found, LedgerDamagedError):
+            raise found from error
+        raise LedgerError(f"{source} could not be copied to {target}: {error}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

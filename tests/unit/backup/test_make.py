@@ -344,7 +344,7 @@ def test_on_a_full_disk_the_backup_stays_as_it_was_and_the_next_one_is_whole(
     world.back_up()
     before = whole(world)
     world.redact()
-    with no_file_larger_than(room_bytes), pytest.raises((OSError, LedgerError)):
+    with no_file_larger_than(room_bytes), pytest.raises((BackupError, LedgerError)):
         world.back_up()
     after = whole(world)
     assert {name: after.get(name) for name in before} == before

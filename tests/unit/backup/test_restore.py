@@ -16,7 +16,12 @@ from tests.unit.backup.house import World, files_in, spoil
 from tests.unit.backup.test_make import append, no_file_larger_than
 from tests.unit.verify.house import Clock
 from turnrec.backup.contents import read_contents
-from turnrec.backup.errors import BackupDamagedError, BackupFolderError, RestoreRefusedError
+from turnrec.backup.errors import (
+    BackupDamagedError,
+    BackupError,
+    BackupFolderError,
+    RestoreRefusedError,
+)
 from turnrec.core.entry import Entry, EntryKind
 from turnrec.ledger import Ledger
 from turnrec.ledger.errors import LedgerError
@@ -100,6 +105,19 @@ def test_what_was_missing_when_it_was_made_is_missing_still(world: World) -> Non
     assert report.missing == [f"{DAY}/R1.wav"]
     assert any("audio-missing" in one for one in report.wrong + report.unproven)
     assert not report.is_whole
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_restores_belongs_to_who_has_the_folder(world: World) -> None:
+    world.back_up()
+    new = world.folder / "new"
+    new.mkdir()
+    os.chown(new, 12345, 12346)
+    world.restore()
+    # The spool's own folder is Asterisk's to give.
+    made = {path: path.stat() for path in new.rglob("*") if "spool" not in path.parts}
+    assert {"ledger.db", "ledger.db.lock", "R1.wav", "flow.yaml"} <= {one.name for one in made}
+    assert {(one.st_uid, one.st_gid) for one in made.values()} == {(12345, 12346)}
 
 
 # ------------------------------------------------------------------ it overwrites nothing
@@ -253,7 +271,7 @@ def test_on_a_full_disk_no_ledger_is_put_there_and_a_second_try_is_whole(
     world: World, room_bytes: int
 ) -> None:
     world.back_up()
-    with no_file_larger_than(room_bytes), pytest.raises((OSError, LedgerError)):
+    with no_file_larger_than(room_bytes), pytest.raises((BackupError, LedgerError)):
         world.restore()
     assert not (world.folder / "new" / "ledger.db").exists()
     assert world.restore().is_whole
