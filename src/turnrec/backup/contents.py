@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -150,14 +151,20 @@ def is_books(name: str) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a backup's folder for oneself.
+def locked(folder: Path, *, is_only_read: bool = False) -> Iterator[None]:
+    """Hold a backup's folder for oneself; one that is only read may lie where nobody can write.
 
     Raises:
         BackupFolderError: somebody else has it.
         OSError: it can't be written.
     """
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        if is_only_read and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            yield  # who may not write there can't be in another's way
+            return
+        raise
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

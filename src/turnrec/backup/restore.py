@@ -104,7 +104,7 @@ def restore(
     """
     with ExitStack() as held:
         contents = read_contents(folder)
-        held.enter_context(locked(folder))
+        held.enter_context(locked(folder, is_only_read=True))
         _check_nobody_answers(places.control_socket)
         held.enter_context(_ledger_held(places))
         _check_empty(places)
