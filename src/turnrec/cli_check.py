@@ -79,10 +79,12 @@ def check(
     else:
         put(text.encode(), out)
     if format_ in PICTURES or out is not None:
-        from turnrec.check.report import summary
+        from turnrec.check.report import as_text, summary
 
-        for line in summary(checked):
-            complain(line)
+        for one in checked:
+            is_told = one.is_readable or format_ not in PICTURES
+            for line in summary([one]) if is_told else as_text([one]):
+                complain(line)
     raise typer.Exit(status)
 
 

@@ -14,7 +14,7 @@ from turnrec.calls import Asker, Calls
 from turnrec.check.steps import Step
 from turnrec.core.call import Call, ClosedRecording, FinishedRecording
 from turnrec.core.entry import Entry, Origin
-from turnrec.core.monitor import Begun, Ended, Monitor
+from turnrec.core.monitor import Begun, Ended, Monitor, Start
 from turnrec.core.policy import Bot, Flow, PauseMethod
 from turnrec.core.recorder import Recorder
 from turnrec.ports import Path
@@ -62,6 +62,13 @@ class Channel:
 
     async def running(self) -> Monitor | None:
         return None
+
+    @property
+    def order(self) -> str:
+        return "one"
+
+    async def rule_out(self, start: Start) -> None:
+        pass
 
 
 class Ledger:

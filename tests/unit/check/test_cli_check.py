@@ -78,6 +78,15 @@ def test_a_bot_that_is_not_there_is_wrong_usage(world: World) -> None:
     assert "no bot is called 'nobody'" in done.err
 
 
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "mermaid", "svg"])
+def test_mistakes_are_told_whatever_the_format(world: World, form: str) -> None:
+    path = world.folder / "flow.yaml"
+    path.write_text("version: 1\nbots: {kyc: {agnt: on}}\n")
+    done = world.run_now("check", str(path), SOUND, "--format", form)
+    assert done.status == 2
+    assert "nknown policy 'agnt'" in done.out + done.err
+
+
 def test_what_stands_in_a_file_does_not_steer_a_terminal(world: World) -> None:
     path = world.folder / "flow.yaml"
     path.write_text('version: 1\nbots: {kyc: {"\\e[31m": on}}\n')

@@ -16,6 +16,7 @@ from turnrec.check.run import check_file, exit_status
 FLOWS = Path(__file__).parent / "flows"
 PLANTED = sorted((FLOWS / "planted").glob("*.yaml"))
 SOUND = sorted((FLOWS / "sound").glob("*.yaml"))
+POLICIES = {"guard_ms", "unknown_node", "others", "max_pause_action"}
 SHIPPED = sorted((Path(__file__).parents[3] / "asterisk-conf").glob("flow.*.yaml"))
 
 
@@ -39,6 +40,16 @@ def test_there_are_twenty_of_each() -> None:
 def test_every_planted_mistake_is_found_at_its_line_and_nothing_else(path: Path) -> None:
     found = [(one.place.line, one.id) for one in check_file(path).findings if one.place]
     assert sorted(found) == sorted(planted(path))
+
+
+@pytest.mark.parametrize("path", PLANTED, ids=lambda path: path.stem)
+def test_a_finding_points_at_the_key_that_it_is_about(path: Path) -> None:
+    lines = path.read_text("utf-8").splitlines()
+    for one in check_file(path).findings:
+        assert one.place is not None
+        key = re.match(r"\w+", lines[one.place.line - 1][one.place.column - 1 :])
+        assert key is not None
+        assert key[0] == one.node or key[0] in {"action", "new", "transfer", *POLICIES}
 
 
 @pytest.mark.parametrize("path", SOUND, ids=lambda path: path.stem)
