@@ -19,6 +19,7 @@ _LONGEST: Final = 12
 _ABREAST: Final = 5
 """So many nodes without any edge stand side by side."""
 _SWEEPS: Final = 12
+_PULLS: Final = 20_000
 _UNSEEN_WIDTH: Final = 16.0
 
 
@@ -232,12 +233,12 @@ def _place(
         for number in layer:
             points[number].x = at + points[number].width / 2
             at += points[number].width + NODE_GAP
-    for sweep in range(_SWEEPS):
+    # A long edge is pulled straight bit by bit; where there are thousands, nobody looks so closely.
+    for sweep in range(_SWEEPS + min(80, _PULLS // len(points))):
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             wanted = []
             for number in layer:
                 near = [*above[number], *below[number]]
-                # What an edge passes through is pulled straight.
                 middle = sum(points[one].x for one in near) / len(near) if near else None
                 wanted.append(points[number].x if middle is None else middle)
             for number, x in zip(layer, _apart(points, layer, wanted), strict=True):
