@@ -13,8 +13,8 @@ from typing import Annotated, Final
 
 import typer
 
-from turnrec.cli_base import CommandGroup, write_new
-from turnrec.cli_show import complain, say
+from turnrec.cli_base import CommandGroup, JsonOption, write_new
+from turnrec.cli_show import complain, say, say_json
 
 GROUP = CommandGroup("Server")
 
@@ -56,25 +56,35 @@ def files(
         Path | None,
         typer.Option("--to", help="Write them below this folder; without it, list them."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write out what an operator installs: dialplan, samples, units, alerts, dashboard.
 
     A file that is there already is left as it is, and named if it differs (status 1).
     """
     if to is None:
+        if as_json:
+            say_json([{"file": name, "about": about} for name, about in FILES.items()])
+            return
         width = max(map(len, FILES))
         for name, about in FILES.items():
             say(f"{name:{width}}  {about}")
         return
-    differing = 0
+    written, differing = [], []
     for name in FILES:
         content, target = shipped(name).read_bytes(), to / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             write_new(target, content)
-            say(str(target))
+            written.append(str(target))
         elif target.read_bytes() != content:
-            complain(f"turnrec: {target} is another one, and was left as it is")
-            differing += 1
+            differing.append(str(target))
+    if as_json:
+        say_json({"written": written, "differing": differing})
+    else:
+        for path in written:
+            say(path)
+    for path in differing:
+        complain(f"turnrec: {path} is another one, and was left as it is")
     if differing:
         raise typer.Exit(1)
