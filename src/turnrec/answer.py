@@ -56,7 +56,8 @@ def call_variables(call: Call) -> dict[str, str]:
         "TURNREC_TALK": call.talk,
         "TURNREC_STATE": recorder.state.value,
     }
-    if not call.suspects:
-        # While one may still run, its ID stays: the dialplan stops it by that.
+    if call.monitor is not None or not call.may_run_unseen:
+        # While one may still run, its ID stays: the dialplan stops it by that, and turnrec finds
+        # it by that where its start was never answered.
         variables["TURNREC_MIXMON_ID"] = "" if call.monitor is None else call.monitor.id
     return variables

@@ -25,6 +25,7 @@ from turnrec.core.errors import (
     TurnrecError,
     UnansweredError,
 )
+from turnrec.core.monitor import Start
 from turnrec.core.policy import Action
 from turnrec.core.recorder import (
     Command,
@@ -195,6 +196,7 @@ class Execution:
             call.monitor = None
         if call.recording is not None:
             call.recording.doubt()
+        job.established = False
         try:
             await self._establish(job)
         except Exception:  # noqa: BLE001 - it is failing closed already; nothing may stop it
@@ -234,7 +236,7 @@ class Execution:
             TurnrecError: it can't be found out.
         """
         call = job.call
-        if job.established or not (call.suspects or Source.FAULT in call.recorder.holds):
+        if job.established or not (call.may_run_unseen or Source.FAULT in call.recorder.holds):
             return
         await self._establish(job)
 
@@ -308,6 +310,9 @@ class Execution:
             ended = await driver.settle(call.suspects[-1])
             call.suspects.pop()
             self._end_segment(job, ended.answered_us, ended.proof)
+        for start in tuple(call.unanswered):
+            await driver.rule_out(start)
+            call.unanswered.remove(start)
         job.established = True
 
     async def _open(self, job: Job) -> None:
@@ -322,11 +327,20 @@ class Execution:
     async def _begin(self, job: Job) -> None:
         self._notes.check_vouched()
         call, recording = job.call, _open_recording(job.call)
+        if call.unanswered:
+            await self._establish(job)
         running = call.monitor
         part = recording.next_part() if running is None else running.part
         guard_ms = call.bot.guard_ms if job.guard_ms is None else job.guard_ms
         sides = call.wants_sides(part)
-        begun = await job.driver.begin(part, running, guard_ms, sides=sides)
+        start = Start(part, job.driver.order, self._clock())
+        call.unanswered.append(start)
+        try:
+            begun = await job.driver.begin(part, running, guard_ms, sides=sides)
+        except AsteriskUnreachableError:  # nothing was sent
+            call.unanswered.remove(start)
+            raise
+        call.unanswered.remove(start)
         call.monitor = begun.monitor
         # Option `i` of MixMonitor has set it.
         call.published["TURNREC_MIXMON_ID"] = begun.monitor.id

@@ -125,7 +125,7 @@ class Net:
                 self._bridges.entered(bridge_id, leg, kind=kinds.get(bridge_id, ""))
         for call in self._calls.live():
             self._look_at((call.uniqueid,))
-            if call.suspects:
+            if call.may_run_unseen:
                 # Perhaps no turn comes to find out what runs: the caller talks to an agent, or
                 # his bot asked over HTTP, got no 200, and is silent.
                 self._spawn(self._keep(call))
@@ -203,8 +203,10 @@ class Net:
 
     def _monitor_started(self, event: AmiEvent) -> Iterable[str]:
         uniqueid = event.get("Uniqueid") or ""
-        if self._ways.tally.seen(uniqueid, Deed.START):
-            for call in self._with_channel(uniqueid):
+        is_foreign = self._ways.tally.seen(uniqueid, Deed.START)
+        for call in self._with_channel(uniqueid):
+            # A start of ours that nobody had answered may have come true, however late.
+            if is_foreign or (call.uniqueid == uniqueid and call.unanswered):
                 self._spawn(self._keep(call))
         return ()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from turnrec.core.call import Call, ClosedRecording, FinishedRecording
 from turnrec.core.entry import Entry
-from turnrec.core.monitor import Begun, Ended, Monitor
+from turnrec.core.monitor import Begun, Ended, Monitor, Start
 from turnrec.core.policy import Flow, PauseMethod
 
 if TYPE_CHECKING:
@@ -66,6 +66,18 @@ class Driver(Protocol):
 
     async def running(self) -> Monitor | None:
         """The monitor of ours that the channel's own variables name, if it runs."""
+
+    @property
+    def order(self) -> str:
+        """By what Asterisk does this driver's commands one after the other."""
+
+    async def rule_out(self, start: Start) -> None:
+        """Look that what a start began is over, or that it can't begin any more.
+
+        Raises:
+            MonitorStillRunsError: its part is being written.
+            UnansweredError: Asterisk may be stuck in it.
+        """
 
 
 class Path(Protocol):

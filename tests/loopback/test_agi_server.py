@@ -27,7 +27,7 @@ from tests.loopback.fake_asterisk import (
 )
 from turnrec.asterisk.agi import AgiServer, AgiSession
 from turnrec.asterisk.agi_protocol import AgiProtocolError
-from turnrec.core.errors import UnansweredError
+from turnrec.core.errors import CommandRefusedError, UnansweredError
 
 HANG_MS = int(HANG_S * 1000)
 
@@ -153,11 +153,13 @@ async def test_progress_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("reply", [b"511 Command Not Permitted on a dead channel\n", b"510 No\n"])
-async def test_a_command_that_is_not_permitted_gives_an_empty_value(reply: bytes) -> None:
+async def test_a_question_that_is_refused_is_no_empty_answer(reply: bytes) -> None:
+    """An empty value says that nothing records; who may not ask knows nothing."""
     async with serving() as (_, script, caller):
         caller.on(2, answered_with(reply))
         await caller.agi("ask")
-        assert script.answers == ["one", "", "three"]
+        assert script.answers == ["one"]
+        assert [type(one) for one in script.errors] == [CommandRefusedError]
 
 
 @pytest.mark.parametrize("swallow", ["200 result=0", "200 result=1 ("])

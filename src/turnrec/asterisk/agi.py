@@ -104,9 +104,15 @@ class AgiSession:
         return reply
 
     async def expand(self, expression: str, channel: str | None = None) -> str:
-        """Have Asterisk expand `${...}` on the session's channel, or on another one."""
+        """Have Asterisk expand `${...}` on the session's channel, or on another one.
+
+        Raises:
+            CommandRefusedError: it wasn't. That is no empty value: whoever looks knows nothing.
+        """
         words = ["GET FULL VARIABLE", expression]
         reply = await self.command(*words if channel is None else (*words, channel))
+        if reply.code != _OK:
+            raise CommandRefusedError(f"AGI {words[0]}: {reply.code} {reply.text}".strip())
         return reply.value or ""
 
     async def set_variable(self, name: str, value: str) -> None:

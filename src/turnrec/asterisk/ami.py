@@ -73,6 +73,7 @@ class AmiClient:
     def __init__(self, settings: AmiSettings) -> None:
         self._settings = settings
         self._session: AmiSession | None = None
+        self._sessions = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._last_error: AmiError | None = None
@@ -100,6 +101,11 @@ class AmiClient:
     def retry_delay_ms(self) -> int:
         """The wait that was set before the latest new attempt; 0 once ready."""
         return self._retry_delay_ms
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there have been: what is sent while this is the same goes by one."""
+        return self._sessions
 
     @property
     def actions_in_flight(self) -> int:
@@ -166,6 +172,7 @@ class AmiClient:
 
     def _enter_ready(self, session: AmiSession) -> None:
         self._session = session
+        self._sessions += 1
         self._last_error = None
         self._retry_delay_ms = 0
         log.info("AMI: ready at %s:%d", self._settings.host, self._settings.port)

@@ -50,6 +50,10 @@ class Channel(Protocol):
     def origin(self) -> str:
         """The path's name in the ledger: `agi` or `ami`."""
 
+    @property
+    def order(self) -> str:
+        """By what Asterisk does these commands one after the other (`core.monitor.Start`)."""
+
     async def start_monitor(self, file: str, options: str) -> None:
         """Run MixMonitor. Its answer says nothing about the file."""
 
@@ -125,6 +129,11 @@ class AgiChannel:
         """The channel's uniqueid."""
         return self._session.environment.uniqueid
 
+    @property
+    def order(self) -> str:
+        """The channel's dialplan: it runs no other AGI session before a command has ended."""
+        return "dialplan"
+
     async def start_monitor(self, file: str, options: str) -> None:
         """Run MixMonitor by EXEC. Whatever is answered: the look that follows decides."""
         self._tally.ours(self.uniqueid, Deed.START)
@@ -191,6 +200,11 @@ class AmiChannel:
         self._tally = Tally() if tally is None else tally
         self.name = name
         self.uniqueid = uniqueid
+
+    @property
+    def order(self) -> str:
+        """The session: a thread of Asterisk's that does one action after the other."""
+        return f"ami {self._client.sessions}"
 
     async def start_monitor(self, file: str, options: str) -> None:
         """Run the action MixMonitor. Its third field, a shell command, is never sent."""

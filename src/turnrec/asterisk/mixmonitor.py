@@ -25,7 +25,7 @@ from turnrec.core.errors import (
     SegmentNotStartedError,
     UnansweredError,
 )
-from turnrec.core.monitor import Begun, Ended, Monitor, side_parts
+from turnrec.core.monitor import Begun, Ended, Monitor, Start, side_parts
 
 Clock = Callable[[], int]
 """Now, in UTC microseconds; it never goes back."""
@@ -49,6 +49,8 @@ something over of MixMonitor's steps of 20 ms."""
 
 LOOK_MS: Final = 500
 """How long a look waits for the file system to show what Asterisk did. 0.7 ms is usual."""
+STUCK_S: Final = 30
+"""How long a start that was sent by a way that is gone may still come true."""
 
 
 @contextmanager
@@ -158,10 +160,34 @@ class SegmentDriver:
         Whose part it writes is left to the caller: after a restart, that is the question.
         """
         monitor_id, file = await self._channel.own_monitor()
-        path = PurePosixPath(file)
-        if not file or path.parent != self._spool.asterisk_folder:
+        if not self._is_ours(file):
             return None
-        return Monitor(monitor_id, path.name, self._clock())
+        return Monitor(monitor_id, PurePosixPath(file).name, self._clock())
+
+    @property
+    def order(self) -> str:
+        """By what Asterisk does these commands one after the other."""
+        return self._channel.order
+
+    async def rule_out(self, start: Start) -> None:
+        """Look that a start whose outcome wasn't known has no monitor, and gets none any more.
+
+        Asked after `running`, so after an answer by this way: what was sent by it has been done.
+        By another way (an AMI session that broke) nothing tells, but that it takes no longer than
+        `STUCK_S`; should it all the same, its event has it looked for again (`turnrec.net`).
+
+        Raises:
+            MonitorStillRunsError: its part is being written.
+            UnansweredError: Asterisk may be stuck in it.
+        """
+        size_bytes = self._spool.size_bytes(start.part)
+        if size_bytes:
+            if not await self._spool.wait_closed(start.part, LOOK_MS):
+                raise MonitorStillRunsError(f"{start.part} is written by a monitor without a name")
+            return
+        age_us = self._clock() - start.asked_us
+        if self.order != start.order and age_us < STUCK_S * 1_000_000:
+            raise UnansweredError(f"what became of the start of {start.part} isn't known yet")
 
     async def _look_gone(self, monitor: Monitor) -> str:
         """Establish that nothing writes `monitor`'s part, by two witnesses.
@@ -176,11 +202,16 @@ class SegmentDriver:
             files += await self._channel.monitor_files(monitor.id)
         if any(self._is_part(file, monitor.part) for file in files):
             raise MonitorStillRunsError(f"{monitor.part} is still being recorded after its stop")
+        if self._is_ours(own_file):
+            raise MonitorStillRunsError("another monitor of turnrec's runs, which nobody knew of")
         if (self._spool.size_bytes(monitor.part) or 0) < WAV_HEADER_BYTES:
             return "monitor gone, it never had a file"
         if await self._spool.wait_closed(monitor.part, LOOK_MS):
             return "monitor gone, file closed"
         raise MonitorStillRunsError(f"{monitor.part} is still open after its stop")
+
+    def _is_ours(self, file: str) -> bool:
+        return file != "" and PurePosixPath(file).parent == self._spool.asterisk_folder
 
     def _is_part(self, file: str, part: str) -> bool:
         return file == self._spool.asterisk_path(part)
@@ -272,6 +303,15 @@ class MuteDriver:
     async def running(self) -> Monitor | None:
         """The monitor of ours that the channel's own variable names, if it runs."""
         return await self._segments.running()
+
+    @property
+    def order(self) -> str:
+        """By what Asterisk does its starts one after the other."""
+        return self._segments.order
+
+    async def rule_out(self, start: Start) -> None:
+        """Look that a start whose outcome wasn't known has no monitor, and gets none any more."""
+        await self._segments.rule_out(start)
 
     async def _set(self, monitor: Monitor, *, muted: bool) -> None:
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from turnrec.core.entry import JSON, EntryKind
-from turnrec.core.monitor import Begun, Monitor
+from turnrec.core.monitor import Begun, Monitor, Start
 from turnrec.core.parties import PartyClass
 from turnrec.core.policy import AgentPolicy, Bot, DualChannel, PauseBehavior, PauseMethod
 from turnrec.core.recorder import Recorder, Source, State
@@ -233,6 +233,8 @@ class Call:
     monitor: Monitor | None = None
     suspects: list[Monitor] = field(default_factory=list)
     """Monitors that may run although nobody wants them: their end was never confirmed."""
+    unanswered: list[Start] = field(default_factory=list)
+    """Starts that may come true yet, or have, unseen."""
     agent_override: AgentPolicy | None = None
     """This transfer's policy, as announced before it; the agent's leg need not repeat it."""
     agent_announced: bool = False
@@ -274,6 +276,11 @@ class Call:
 
     def __post_init__(self) -> None:
         self.since_us = self.since_us or self.started_us
+
+    @property
+    def may_run_unseen(self) -> bool:
+        """Whether a monitor of ours may run that nobody wants."""
+        return bool(self.suspects or self.unanswered)
 
     def become(self, recorder: Recorder, at_us: int) -> None:
         """Let the recorder change."""

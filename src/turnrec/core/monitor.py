@@ -21,6 +21,20 @@ class Monitor:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A start that was sent and whose outcome isn't known: it may come true at any time.
+
+    Asterisk may be stuck in it (a disk that hangs), and turnrec's session be gone meanwhile.
+    """
+
+    part: str
+    order: str
+    """By what Asterisk does one thing after the other (the channel's dialplan, one AMI session):
+    what is answered there later was done later."""
+    asked_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """An audible stretch has begun, and the look saw its monitor and its file."""
 

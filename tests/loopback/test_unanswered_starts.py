@@ -1,0 +1,167 @@
+"""A start whose outcome isn't known may come true later: it is found before anybody hears OK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.loopback.ami_helpers import ready_client
+from tests.loopback.clock import PATIENCE_MS, leap
+from tests.loopback.fake_ami import FakeAction, FakeAmi
+from tests.loopback.fake_asterisk import done_but_answered_with
+from tests.loopback.fake_manager import speaks_for
+from tests.loopback.house import House
+from turnrec.answer import Status
+from turnrec.asterisk.mixmonitor import STUCK_S
+from turnrec.calls import Asker
+from turnrec.core.entry import Origin
+from turnrec.core.errors import UnansweredError
+from turnrec.core.monitor import Start
+
+BOT = Asker(Origin.HTTP, "key:bot")
+REFUSED = b"510 Invalid or unknown command\n"
+SECRET = b"4321 8765 2109"
+MANY = 200
+
+
+# -- by the dialplan -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "first"), list(product(["start", "resume", "pause"], range(1, 6)))
+)
+async def test_whatever_is_done_and_answered_with_a_refusal_from_now_on_no_pause_is_recorded(
+    tmp_path: Path, request_: str, first: int
+) -> None:
+    async with House.open(tmp_path) as house:
+        if request_ != "start":
+            await house.hear("greeting", *(["ask_aadhaar"] if request_ == "resume" else []))
+        for number in range(first, first + MANY):
+            house.caller.on(number, done_but_answered_with(REFUSED))
+        if request_ == "start":
+            await house.ask("start", "kyc")
+        elif request_ == "resume":
+            await house.ask("turn", "confirm")
+        await house.ask("turn", "ask_aadhaar")
+        house.caller.speak(SECRET)
+        assert house.caller.running == []
+        house.caller.heal()
+        assert await house.ask("turn", "ask_aadhaar") == "OK"
+        assert await house.ask("turn", "confirm") == "OK"
+        assert len(house.caller.running) == 1
+
+
+# -- by AMI --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def house_with_ami(folder: Path) -> AsyncIterator[tuple[House, FakeAmi]]:
+    async with (
+        FakeAmi() as peer,
+        ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
+        House.open(folder, ami=client) as house,
+    ):
+        speaks_for(peer, house.caller)
+        await house.hear("greeting", "ask_aadhaar")
+        yield house, peer
+
+
+class StuckDisk:
+    """Asterisk hangs in MixMonitor, and with it the session that it came by."""
+
+    def __init__(self, house: House, peer: FakeAmi) -> None:
+        self._house = house
+        self._start: FakeAction | None = None
+        peer.on("MixMonitor", self._hang)
+        peer.on("Getvar", lambda _: leap())
+
+    def _hang(self, action: FakeAction) -> None:
+        self._start = action
+        leap()
+
+    def thaw(self) -> None:
+        """The start comes true."""
+        assert self._start is not None
+        file, options = self._start.get("File"), self._start.get("Options")
+        self._house.caller.run("MixMonitor", f"{file},{options}")
+
+
+async def http_turn(house: House, node: str) -> Status:
+    return (await house.calls.turn(house.by_ami, node, BOT)).status
+
+
+async def test_a_start_that_comes_true_while_its_failure_is_told_keeps_its_name(
+    tmp_path: Path,
+) -> None:
+    """Seen when a disk hung: the variables written next were done after it, and wiped its ID."""
+    async with house_with_ami(tmp_path) as (house, peer):
+        disk = StuckDisk(house, peer)
+        thawed = False
+
+        def set_variable(action: FakeAction) -> None:
+            nonlocal thawed
+            if not thawed:
+                thawed = True
+                disk.thaw()
+            house.caller.variables[action.get("Variable") or ""] = action.get("Value") or ""
+            action.answer("Success")
+
+        peer.on("Setvar", set_variable)
+        assert await http_turn(house, "confirm") is Status.FAILCLOSED
+        assert thawed
+        assert len(house.caller.running) == 1, "the start has come true"
+        speaks_for(peer, house.caller)
+        assert await http_turn(house, "confirm") is Status.OK
+        assert len(house.caller.running) == 1, "that one was ended first"
+        assert await http_turn(house, "ask_aadhaar") is Status.OK
+        house.caller.speak(SECRET)
+        assert house.caller.running == []
+
+
+async def test_no_turn_is_ok_while_a_start_by_a_session_that_broke_may_come_true(
+    tmp_path: Path,
+) -> None:
+    async with house_with_ami(tmp_path) as (house, peer):
+        disk = StuckDisk(house, peer)
+        resume = asyncio.create_task(http_turn(house, "confirm"))
+        await peer.received("MixMonitor")
+        (await peer.session()).abort()
+        assert await resume is Status.FAILCLOSED
+        speaks_for(peer, house.caller)
+        await peer.session(2)
+        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        for node in ("confirm", "ask_aadhaar"):
+            assert await http_turn(house, node) is Status.FAILCLOSED
+        assert await house.ask("turn", "ask_otp") == "FAILCLOSED"
+        disk.thaw()
+        assert await http_turn(house, "ask_aadhaar") is Status.OK
+        house.caller.speak(SECRET)
+        assert house.caller.running == []
+
+
+async def test_another_monitor_of_ours_is_seen_when_the_known_one_is_stopped(
+    tmp_path: Path,
+) -> None:
+    async with house_with_ami(tmp_path) as (house, _):
+        assert await house.ask("turn", "confirm") == "OK"
+        assert house.call.recording is not None
+        stray = house.spool.asterisk_path(f"{house.call.recording.id}-009.wav")
+        house.caller.run("MixMonitor", f"{stray},i(TURNREC_MIXMON_ID)")
+        assert await house.ask("turn", "ask_aadhaar") == "FAILCLOSED"
+        assert house.caller.running == []
+
+
+async def test_a_start_by_a_way_that_is_gone_is_given_up_in_the_end(tmp_path: Path) -> None:
+    async with house_with_ami(tmp_path) as (house, _):
+        driver = house.by_ami.driver(house.call.bot.pause_method)
+        now_us = house.ways.clock()
+        start = Start("R1-001.wav", "ami 0", now_us)
+        with pytest.raises(UnansweredError):
+            await driver.rule_out(start)
+        await driver.rule_out(Start("R1-001.wav", driver.order, now_us))
+        await driver.rule_out(Start("R1-001.wav", "ami 0", now_us - STUCK_S * 1_000_000))
