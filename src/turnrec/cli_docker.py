@@ -67,7 +67,7 @@ def access() -> None:
     _say_access(place, passwords)
 
 
-@GROUP.command("serve", "docker compose up")
+@GROUP.command("serve", "turnrec docker serve      # `docker compose up` does")
 def serve() -> None:
     """Run turnrec beside Asterisk: what the service `turnrec` does.
 

@@ -115,9 +115,6 @@ UserName = Annotated[
     str,
     AfterValidator(_matching(r"[!-~]{1,128}", "must be a name as in manager.conf, without spaces")),
 ]
-SystemName = Annotated[
-    str, AfterValidator(_matching(r"[ -~]{0,128}", "must be the systemname of asterisk.conf"))
-]
 LocalPath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_from_base)]
 AsteriskPath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_absolute)]
 AmiSecret = Annotated[SecretStr, AfterValidator(_one_line)]
@@ -168,8 +165,6 @@ class AsteriskSettings(Section):
     """Never None while `ami_enabled`: `load_settings` reads it from `ami_secret_file`."""
     ami_secret_file: LocalPath | None = None
     ami_timeout_ms: Milliseconds = 500
-    system_name: SystemName = ""
-    """asterisk.conf's `systemname`, which keeps the unique ids of several Asterisks apart."""
 
 
 class RecordingsSettings(Section):

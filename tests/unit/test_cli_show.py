@@ -151,7 +151,17 @@ def test_every_command_says_in_a_line_what_it_is_for_and_shows_how(name: str) ->
 
 def test_whatever_is_shown_can_be_had_as_json() -> None:
     silent = {"manifest", "transcript", "metrics", "reload", "panic", "serve", "demo", "hold"}
-    silent |= {"release", "delete", "remove", "retry", "revoke", "new", "key show"}
+    silent |= {
+        "release",
+        "delete",
+        "remove",
+        "retry",
+        "revoke",
+        "new",
+        "key show",
+        "call",
+        "access",
+    }
     for name, command in COMMANDS.items():
         if not any(name.endswith(f" {word}") for word in silent):
             assert any("--json" in one.opts for one in command.params), name

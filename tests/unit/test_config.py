@@ -37,7 +37,6 @@ ami_port = 5039
 ami_username = "recorder"
 ami_secret = "s3cret-of-ami"
 ami_timeout_ms = 250
-system_name = "pbx 1"
 [recordings]
 dir = "recordings"
 spool_dir = "../spool"
@@ -103,7 +102,6 @@ def test_without_a_file_every_setting_but_the_secret_has_a_default() -> None:
     assert settings.asterisk.ami_enabled
     assert settings.asterisk.ami_port == 5038
     assert settings.asterisk.ami_timeout_ms == 500
-    assert settings.asterisk.system_name == ""
     assert settings.recordings.dir == Path("/var/lib/turnrec/recordings")
     assert settings.recordings.spool_dir == Path("/var/spool/asterisk/turnrec")
     assert settings.recordings.asterisk_spool_dir == settings.recordings.spool_dir
@@ -143,7 +141,6 @@ def test_every_setting_can_come_from_the_file(tmp_path: Path) -> None:
             "ami_secret": "s3cret-of-ami",
             "ami_secret_file": None,
             "ami_timeout_ms": 250,
-            "system_name": "pbx 1",
         },
         "recordings": {
             "dir": tmp_path / "recordings",
