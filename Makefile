@@ -19,11 +19,11 @@ demo-stay: $(STAMP)   ## The sample bot, waiting for your own softphone
 	@$(BIN)/turnrec demo --dir var/demo --stay
 
 test: $(STAMP) lint   ## Lint, types and every test, those on a real Asterisk included
-	$(BIN)/pytest $(PYTEST_ARGS)
+	@tools/run_tests.sh $(BIN) $(PYTEST_ARGS)
 
 test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL=URL of an empty one
 	$(BIN)/python -m pip --quiet install -c constraints.txt -e '.[postgresql]'
-	$(BIN)/pytest -m postgresql tests/unit/ledger
+	$(BIN)/pytest -m postgresql tests/unit/ledger tests/unit/backup
 
 docker-test: $(STAMP)   ## compose.yaml built and run, and a call placed; without an engine, one from Debian
 	$(BIN)/pytest -m docker tests/docker $(PYTEST_ARGS)
@@ -57,7 +57,7 @@ bench: $(STAMP)   ## Time of a turn, and what turnrec costs, beside a bare FastA
 	$(BIN)/python -m bench
 
 docs: $(STAMP)   ## The docs site, into var/site
-	$(BIN)/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open var/site/index.html"
 
 clean:           ## Take away what was made here (not the cache of Asterisks)

@@ -19,6 +19,8 @@ from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Silence
 from turnrec.web.access import Right
 
+pytestmark = pytest.mark.pbx
+
 FLOW = """
 version: 1
 defaults: {stop_is_final: false, guard_ms: 10}

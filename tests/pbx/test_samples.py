@@ -20,6 +20,8 @@ from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Silence, Tone
 from turnrec.web.access import Right
 
+pytestmark = pytest.mark.pbx
+
 ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
