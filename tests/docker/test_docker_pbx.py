@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -19,26 +21,27 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.docker import engine as engines
 from tests.docker.engine import Engine
-from turnrec.pbx.phone import Credentials, MediaOptions, Phone, RegistrationFailedError, Tone
+from turnrec.pbx.phone import (
+    Chunk,
+    Credentials,
+    MediaOptions,
+    Phone,
+    RegistrationFailedError,
+    Tone,
+)
 
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 120.0
 BUILD_S = 1800.0
-OWN_BOT = """
-[turnrec-tests](+)
-exten => 3000,1,Answer()
- same => n,Gosub(turnrec-start,s,1(mine))
- same => n,Gosub(turnrec-turn,s,1(hello))
- same => n,PlayTones(1000)
- same => n,Wait(60)
-"""
-OWN_FLOW = "version: 1\nbots:\n  mine:\n    nodes:\n      hello:\n"
+DOCS = (ROOT / "docs" / "docker.md").read_text("utf-8")
+SPEECH_RMS = 300.0
 
 
 @dataclass
@@ -101,6 +104,11 @@ class Box:
         return self.turnrec("verify", folder, "--public-key", public, check=False)
 
 
+def _is_speech(chunk: Chunk) -> bool:
+    samples = chunk.samples.astype(np.float64)
+    return len(samples) > 0 and float(np.sqrt(np.mean(samples**2))) > SPEECH_RMS
+
+
 def _free_ports(kind: socket.SocketKind, count: int) -> int:
     """The first of so many free ports in a row."""
     for first in range(21_000, 31_000, 50):
@@ -155,8 +163,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture
 def own_bots(tmp_path: Path) -> Path:
-    (tmp_path / "flow.yaml").write_text(OWN_FLOW)
-    (tmp_path / "mine.conf").write_text(OWN_BOT)
+    """The page's own example."""
+    (flow,) = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
+    (dialplan,) = re.findall(r"```ini\n(.*?)```", DOCS, re.DOTALL)
+    (tmp_path / "flow.yaml").write_text(flow)
+    (tmp_path / "mine.conf").write_text(dialplan)
     tmp_path.chmod(0o755)  # the services are other users
     return tmp_path
 
@@ -175,6 +186,14 @@ def test_the_first_call_needs_no_other_step(box: Box) -> None:
 
 def test_it_says_by_itself_how_to_get_in(box: Box) -> None:
     assert box.turnrec("docker", "access") in box.compose("logs", "--no-log-prefix", "turnrec")
+
+
+def test_every_command_that_the_page_shows_can_be_given(box: Box) -> None:
+    shown = re.findall(r"^\$ docker compose exec (\w+) (.*?)(?:  +#.*)?$", DOCS, re.MULTILINE)
+    assert len(shown) >= 7
+    for service, command in shown:
+        if command != "turnrec docker call":  # which has been
+            box.compose("exec", "-T", service, *shlex.split(command))
 
 
 def test_nothing_is_published_beyond_loopback_and_ami_and_agi_are_not_published(box: Box) -> None:
@@ -250,7 +269,7 @@ async def test_a_stop_closes_what_is_recorded_and_ones_own_bot_takes_over(
     assert await asyncio.to_thread(box.credentials) == credentials
     async with Phone(user=credentials.username, credentials=credentials) as phone:
         call = await phone.dial(f"sip:3000@127.0.0.1:{box.sip_port}", MediaOptions(Tone(500)))
-        await call.wait_heard(1000, timeout_s=WAIT_S)
+        await call.wait_heard(predicate=_is_speech, timeout_s=WAIT_S)
         live = json.loads(await asyncio.to_thread(box.turnrec, "calls", "--json"))
         assert [(one["bot"], one["node"], one["state"]) for one in live] == [
             ("mine", "hello", "recording")

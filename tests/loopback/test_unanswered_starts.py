@@ -12,10 +12,10 @@ import pytest
 
 from tests.loopback.ami_helpers import ready_client
 from tests.loopback.clock import PATIENCE_MS, leap
-from tests.loopback.fake_ami import FakeAction, FakeAmi
+from tests.loopback.fake_ami import FakeAction, FakeAmi, success
 from tests.loopback.fake_asterisk import done_but_answered_with
 from tests.loopback.fake_manager import speaks_for
-from tests.loopback.house import House
+from tests.loopback.house import HANG_MS, SOON_MS, House
 from turnrec.answer import Status
 from turnrec.asterisk.mixmonitor import STUCK_S
 from turnrec.calls import Asker
@@ -60,11 +60,13 @@ async def test_whatever_is_done_and_answered_with_a_refusal_from_now_on_no_pause
 
 
 @asynccontextmanager
-async def house_with_ami(folder: Path) -> AsyncIterator[tuple[House, FakeAmi]]:
+async def house_with_ami(
+    folder: Path, deadline_ms: int = HANG_MS
+) -> AsyncIterator[tuple[House, FakeAmi]]:
     async with (
         FakeAmi() as peer,
         ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
-        House.open(folder, ami=client) as house,
+        House.open(folder, ami=client, deadline_ms=deadline_ms) as house,
     ):
         speaks_for(peer, house.caller)
         await house.hear("greeting", "ask_aadhaar")
@@ -165,3 +167,93 @@ async def test_a_start_by_a_way_that_is_gone_is_given_up_in_the_end(tmp_path: Pa
             await driver.rule_out(start)
         await driver.rule_out(Start("R1-001.wav", driver.order, now_us))
         await driver.rule_out(Start("R1-001.wav", "ami 0", now_us - STUCK_S * 1_000_000))
+
+
+async def test_a_monitor_that_begins_after_a_turn_gave_up_waiting_is_stopped_before_anything_else(
+    tmp_path: Path,
+) -> None:
+    """AMI is slow: whatever were told first would be told while the turn's prompt is recorded."""
+    async with house_with_ami(tmp_path, deadline_ms=SOON_MS) as (house, peer):
+        held: list[FakeAction] = []
+        peer.on("MixMonitor", held.append)
+        resume = asyncio.create_task(http_turn(house, "confirm"))
+        await peer.received("MixMonitor")
+        assert await house.ask("turn", "ask_otp") == "FAILCLOSED"
+
+        def speaking(action: FakeAction) -> None:
+            house.caller.speak(SECRET)
+            action.answer("Success")
+
+        peer.on("Setvar", speaking)
+        (start,) = held
+        house.caller.run("MixMonitor", f"{start.get('File')},{start.get('Options')}")
+        start.answer("Success")
+        assert await resume is Status.FAILCLOSED
+        assert house.caller.running == []
+        assert house.caller.captured == b""
+        await house.hang_up()
+        (finished,) = house.recordings.finished
+        assert [one.part for one in finished.segments] == [f"{finished.id}-001.wav"]
+
+
+async def test_a_start_that_was_given_up_is_looked_for_with_every_request_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async with house_with_ami(tmp_path) as (house, peer):
+        disk = StuckDisk(house, peer)
+        resume = asyncio.create_task(http_turn(house, "confirm"))
+        await peer.received("MixMonitor")
+        (await peer.session()).abort()
+        assert await resume is Status.FAILCLOSED
+        speaks_for(peer, house.caller)
+        await peer.session(2)
+        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        for _ in range(STUCK_S * 1_000):  # ticks of a millisecond
+            house.ways.clock()
+        thawed = False
+
+        def set_variable(action: FakeAction) -> None:
+            nonlocal thawed
+            if not thawed:
+                thawed = True
+                disk.thaw()
+            house.caller.variables[action.get("Variable") or ""] = action.get("Value") or ""
+            action.answer("Success")
+
+        peer.on("Setvar", set_variable)
+        assert await http_turn(house, "ask_aadhaar") is Status.OK, "it took too long"
+        assert thawed
+        assert await http_turn(house, "ask_otp") is Status.OK
+        house.caller.speak(SECRET)
+        assert house.caller.running == []
+
+
+async def test_what_came_true_under_the_id_of_one_that_ended_is_found(tmp_path: Path) -> None:
+    """IDs come again: the suspect is gone, and what runs by its ID writes another part."""
+    async with house_with_ami(tmp_path) as (house, _):
+        assert await house.ask("turn", "confirm") == "OK"
+        recording, monitor = house.call.recording, house.call.monitor
+        assert recording is not None
+        assert monitor is not None
+        house.caller.run("StopMixMonitor", monitor.id)
+        stray = house.spool.asterisk_path(f"{recording.id}-009.wav")
+        house.caller.run("MixMonitor", f"{stray},i(TURNREC_MIXMON_ID)")
+        assert [one.id for one in house.caller.running] == [monitor.id]
+        await http_turn(house, "ask_aadhaar")
+        assert await http_turn(house, "ask_aadhaar") is Status.OK
+        assert house.caller.running == []
+
+
+async def test_a_guard_that_ami_did_not_answer_is_no_start(tmp_path: Path) -> None:
+    """AMI hangs, and is connected anew: nothing was sent that could come true."""
+    async with house_with_ami(tmp_path) as (house, peer):
+        peer.on("Ping", lambda _: leap())
+        assert await http_turn(house, "confirm") is Status.FAILCLOSED
+        assert peer.count("MixMonitor") == 0
+        (await peer.session()).abort()
+        await peer.session(2)
+        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        speaks_for(peer, house.caller)
+        peer.on("Ping", success())
+        assert await http_turn(house, "confirm") is Status.OK
+        assert len(house.caller.running) == 1

@@ -7,6 +7,7 @@ test that runs them.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -28,13 +29,20 @@ PAGES = (
     "docs/api.md",
     "docs/dialplan.md",
     "docs/events.md",
+    "docs/doctor.md",
     "docs/first-call.md",
+    "docs/manifest.md",
     "docs/page.md",
 )
 ELSEWHERE = {
     "make demo": ("tests/pbx/test_samples.py", "turnrec demo --dir"),
     "make test": (".ci/run", "make test"),
     "turnrec key new": ("tests/unit/verify/test_cli.py", '"key", "new"'),
+    "turnrec verify recordings/ --ledger postgresql": (
+        "tests/unit/ledger/test_postgresql.py",
+        "verify, given",
+    ),
+    "sudo -u turnrec turnrec doctor": ("tests/pbx/test_doctor.py", "examine("),
 }
 """What is run by another test, by how it begins; and how that test says so."""
 
@@ -104,12 +112,35 @@ async def test_every_sample_does_what_it_says(
         (recording,) = await here.recordings(1)
         talk = await phone.dial(f"sip:waits@{here.sip}", MediaOptions(source=Silence()))
         await until(lambda: here.service.calls.search("visit-1") is not None, "another call")
+        await signed(here, recording.recording_id)
         environment = surroundings(here, recording.recording_id)
-        for command in commands:
+        made = "turnrec export $RECORDING --format flac --out copy.flac"
+        status, out = await shell(made, here.folder, environment)
+        assert status == 0, out
+        names = {
+            "2026-11-21/01J.wav": f"recordings/{recording.file}",
+            " checkpoints.jsonl": " recordings/checkpoints.jsonl",
+        }
+        for sample in commands:
+            command = sample
+            for shown, name in names.items():
+                command = command.replace(shown, name)
             status, out = await shell(command, here.folder, environment)
             assert status == 0, f"{page}: {command}\n{out}"
             assert '"type":"turnrec:' not in out, f"{page}: {command}\n{out}"
         await talk.hang_up(WAIT_S)
+
+
+async def signed(here: Rig, recording_id: str) -> None:
+    """Wait until a checkpoint covers the recording's close."""
+    entries = await here.service.ledger.entries(recording_id=recording_id, limit=None)
+    path = here.service.recordings_dir / "checkpoints.jsonl"
+
+    def reaches() -> int:
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return max((json.loads(line)["seq"] for line in lines), default=0)
+
+    await until(lambda: reaches() >= entries[-1].seq, "a checkpoint of the recording")
 
 
 def surroundings(here: Rig, recording_id: str) -> dict[str, str]:
