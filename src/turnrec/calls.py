@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -98,6 +99,7 @@ class Calls:
         self._live: dict[str, _Live] = {}
         self._working: set[asyncio.Task[Answer]] = set()
         self._reviving: dict[str, asyncio.Lock] = {}
+        self._ended: deque[str] = deque(maxlen=_ENDS_REMEMBERED)
         self.others: OtherRecorders | None = None
         """Set by whoever puts the two together: each knows the other."""
         self.listeners: Listeners | None = None
@@ -246,6 +248,7 @@ class Calls:
         async with self._locked(live, patient=True):
             if self._live.pop(uniqueid, None) is None:
                 return False
+            self._ended.append(live.call.id)
             job = Job(live.call, path, asker.origin, asker.actor)
             live.call.recorder = suffer(live.call.recorder, Event.HANGUP).after
             await self.execution.end_call(job)
@@ -260,9 +263,17 @@ class Calls:
         live = await self._recall(path)
         return None if live is None else live.call
 
-    def restore(self, call: Call) -> None:
-        """Register a call that is known from the ledger alone, so that it can be ended."""
-        self._live.setdefault(call.uniqueid, _Live(call))
+    def restore(self, call: Call) -> bool:
+        """Register a call that is known from the ledger alone, so that it can be ended.
+
+        Returns:
+            Whether it was. One that this process knows, or has ended since the ledger was read,
+            is left alone.
+        """
+        if call.id in self._ended or call.uniqueid in self._live:
+            return False
+        self._live[call.uniqueid] = _Live(call)
+        return True
 
     def finish_later(self, finished: FinishedRecording, uniqueid: str) -> None:
         """Join and enter a recording whose process died before it could."""
@@ -373,6 +384,8 @@ class Calls:
                 live = self._live.get(path.uniqueid)
                 if live is None:
                     call = await self._memory.revive(path)
+                    if call is not None and call.id in self._ended:
+                        call = None  # in between; its end may not be entered yet
                     if call is not None:
                         self.notes.recovered(Job(call, path, Origin.SERVER))
                     live = (
@@ -423,8 +436,8 @@ class Calls:
                     await self.listeners.keep(job)
                 if self.others is not None and not has_ended:
                     await self.others.keep(job)
-                answer = await self.execution.conclude(job, error)
-                if live.overrun:
+                answer = None if live.overrun else await self.execution.conclude(job, error)
+                if answer is None or live.overrun:
                     answer = await self._give_way(job)
                 if self.listeners is not None and not has_ended:
                     await self.listeners.keep(job)  # what failed closed while it was concluded

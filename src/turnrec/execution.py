@@ -303,16 +303,18 @@ class Execution:
     async def _establish(self, job: Job) -> None:
         call, driver = job.call, job.driver
         found = await driver.running()
-        known = [one.id for one in (call.monitor, *call.suspects) if one is not None]
-        if found is not None and found.id not in known:
+        # By part too: IDs come again, and a suspect's may be another's by now.
+        known = {(one.id, one.part) for one in (call.monitor, *call.suspects) if one is not None}
+        if found is not None and (found.id, found.part) not in known:
             call.suspects.append(found)
+            call.published.pop("TURNREC_MIXMON_ID", None)
         while call.suspects:
             ended = await driver.settle(call.suspects[-1])
             call.suspects.pop()
             self._end_segment(job, ended.answered_us, ended.proof)
         for start in tuple(call.unanswered):
-            await driver.rule_out(start)
-            call.unanswered.remove(start)
+            if await driver.rule_out(start):
+                call.unanswered.remove(start)
         job.established = True
 
     async def _open(self, job: Job) -> None:
@@ -344,6 +346,9 @@ class Execution:
         call.monitor = begun.monitor
         # Option `i` of MixMonitor has set it.
         call.published["TURNREC_MIXMON_ID"] = begun.monitor.id
+        if job.overrun():
+            # Before anything else is told: that turn's dialplan goes on with its prompt.
+            raise UnansweredError("a turn could not wait for this command")
         segment = recording.begin_segment(begun)
         self._notes.note(
             job,
@@ -457,7 +462,7 @@ class Execution:
             return
         finally:
             # From here on it is entered, and all that follows from this is done.
-            del self._joining[finished.id]
+            self._joining.pop(finished.id, None)
         self._notes.recording_closed(finished, closed, uniqueid, origin)
         if not closed.ok:
             sentence = f"recording {finished.id} is not whole"

@@ -71,8 +71,11 @@ class Driver(Protocol):
     def order(self) -> str:
         """By what Asterisk does this driver's commands one after the other."""
 
-    async def rule_out(self, start: Start) -> None:
+    async def rule_out(self, start: Start) -> bool:
         """Look that what a start began is over, or that it can't begin any more.
+
+        Returns:
+            Whether that is so; False: it is given up, and has to be looked for all the same.
 
         Raises:
             MonitorStillRunsError: its part is being written.

@@ -165,8 +165,9 @@ async def test_a_start_by_a_way_that_is_gone_is_given_up_in_the_end(tmp_path: Pa
         start = Start("R1-001.wav", "ami 0", now_us)
         with pytest.raises(UnansweredError):
             await driver.rule_out(start)
-        await driver.rule_out(Start("R1-001.wav", driver.order, now_us))
-        await driver.rule_out(Start("R1-001.wav", "ami 0", now_us - STUCK_S * 1_000_000))
+        assert await driver.rule_out(Start("R1-001.wav", driver.order, now_us))
+        long_ago_us = now_us - STUCK_S * 1_000_000
+        assert not await driver.rule_out(Start("R1-001.wav", "ami 0", long_ago_us))
 
 
 async def test_a_monitor_that_begins_after_a_turn_gave_up_waiting_is_stopped_before_anything_else(
@@ -230,16 +231,19 @@ async def test_a_start_that_was_given_up_is_looked_for_with_every_request_all_th
 
 async def test_what_came_true_under_the_id_of_one_that_ended_is_found(tmp_path: Path) -> None:
     """IDs come again: the suspect is gone, and what runs by its ID writes another part."""
-    async with house_with_ami(tmp_path) as (house, _):
+    async with house_with_ami(tmp_path) as (house, peer):
         assert await house.ask("turn", "confirm") == "OK"
         recording, monitor = house.call.recording, house.call.monitor
         assert recording is not None
         assert monitor is not None
+        for action in ("StopMixMonitor", "Getvar"):
+            peer.on(action, lambda _: leap())
+        assert await http_turn(house, "ask_aadhaar") is Status.FAILCLOSED
         house.caller.run("StopMixMonitor", monitor.id)
+        speaks_for(peer, house.caller)
         stray = house.spool.asterisk_path(f"{recording.id}-009.wav")
         house.caller.run("MixMonitor", f"{stray},i(TURNREC_MIXMON_ID)")
         assert [one.id for one in house.caller.running] == [monitor.id]
-        await http_turn(house, "ask_aadhaar")
         assert await http_turn(house, "ask_aadhaar") is Status.OK
         assert house.caller.running == []
 
@@ -247,7 +251,8 @@ async def test_what_came_true_under_the_id_of_one_that_ended_is_found(tmp_path: 
 async def test_a_guard_that_ami_did_not_answer_is_no_start(tmp_path: Path) -> None:
     """AMI hangs, and is connected anew: nothing was sent that could come true."""
     async with house_with_ami(tmp_path) as (house, peer):
-        peer.on("Ping", lambda _: leap())
+        for action in ("Ping", "Getvar"):
+            peer.on(action, lambda _: leap())
         assert await http_turn(house, "confirm") is Status.FAILCLOSED
         assert peer.count("MixMonitor") == 0
         (await peer.session()).abort()

@@ -249,9 +249,15 @@ class AmiChannel:
         """Wait, but not before Asterisk has answered a ping: a frozen one must thaw first.
 
         Without the ping, 300 ms of the paused turn leaked after a freeze (asterisk-facts.md).
+
+        Raises:
+            AsteriskUnreachableError: it was not answered; what was to follow hasn't been sent.
         """
         if duration_ms > 0:
-            await self._client_action("Ping")
+            try:
+                await self._client_action("Ping")
+            except UnansweredError as error:
+                raise AsteriskUnreachableError(str(error)) from error
             await asyncio.sleep(duration_ms / 1000)
 
     async def push_out(self, duration_ms: int) -> None:

@@ -169,12 +169,15 @@ class SegmentDriver:
         """By what Asterisk does these commands one after the other."""
         return self._channel.order
 
-    async def rule_out(self, start: Start) -> None:
+    async def rule_out(self, start: Start) -> bool:
         """Look that a start whose outcome wasn't known has no monitor, and gets none any more.
 
         Asked after `running`, so after an answer by this way: what was sent by it has been done.
         By another way (an AMI session that broke) nothing tells, but that it takes no longer than
-        `STUCK_S`; should it all the same, its event has it looked for again (`turnrec.net`).
+        `STUCK_S`. Should it all the same, it must be found.
+
+        Returns:
+            Whether it is ruled out. False: it is given up, and has to be looked for all the same.
 
         Raises:
             MonitorStillRunsError: its part is being written.
@@ -184,10 +187,13 @@ class SegmentDriver:
         if size_bytes:
             if not await self._spool.wait_closed(start.part, LOOK_MS):
                 raise MonitorStillRunsError(f"{start.part} is written by a monitor without a name")
-            return
+            return True
+        if self.order == start.order:
+            return True
         age_us = self._clock() - start.asked_us
-        if self.order != start.order and age_us < STUCK_S * 1_000_000:
+        if age_us < STUCK_S * 1_000_000:
             raise UnansweredError(f"what became of the start of {start.part} isn't known yet")
+        return False
 
     async def _look_gone(self, monitor: Monitor) -> str:
         """Establish that nothing writes `monitor`'s part, by two witnesses.
@@ -309,9 +315,9 @@ class MuteDriver:
         """By what Asterisk does its starts one after the other."""
         return self._segments.order
 
-    async def rule_out(self, start: Start) -> None:
+    async def rule_out(self, start: Start) -> bool:
         """Look that a start whose outcome wasn't known has no monitor, and gets none any more."""
-        await self._segments.rule_out(start)
+        return await self._segments.rule_out(start)
 
     async def _set(self, monitor: Monitor, *, muted: bool) -> None:
         try:

@@ -234,7 +234,7 @@ class Call:
     suspects: list[Monitor] = field(default_factory=list)
     """Monitors that may run although nobody wants them: their end was never confirmed."""
     unanswered: list[Start] = field(default_factory=list)
-    """Starts that may come true yet, or have, unseen."""
+    """Starts that may come true yet, or have, unseen; those that were given up among them."""
     agent_override: AgentPolicy | None = None
     """This transfer's policy, as announced before it; the agent's leg need not repeat it."""
     agent_announced: bool = False
