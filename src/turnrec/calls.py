@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from turnrec.answer import Answer, Status
 from turnrec.core.agents import BACK, commands_after_agent
@@ -53,6 +54,9 @@ from turnrec.spelling import nearest
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], int]
+
+_ENDS_REMEMBERED: Final = 10_000
+"""Ends that the ledger may not hold yet: a few seconds' of the shortest calls, many times over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,12 @@ class Watch:
                 if uniqueid in there or await self._is_there(uniqueid):
                     await self._adopt(uniqueid)
                 else:
-                    if await self._memory.was_lost_sight_of(call.id):
-                        self._calls.notes.alarm(call, "ended-unseen", _ENDED_UNSEEN)
-                    self._calls.restore(call)
-                    await self._calls.hang_up(uniqueid, asker)
+                    is_unseen = await self._memory.was_lost_sight_of(call.id)
+                    # Its own hang-up handler may have come meanwhile: it ends once.
+                    if self._calls.restore(call):
+                        if is_unseen:
+                            self._calls.notes.alarm(call, "ended-unseen", _ENDED_UNSEEN)
+                        await self._calls.hang_up(uniqueid, asker)
             await self._net.sync(channels)
             await self._tell_of_strays()
 

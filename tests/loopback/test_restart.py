@@ -211,6 +211,22 @@ async def test_a_call_that_ended_is_not_taken_up_again(tmp_path: Path, pbx: Fake
         assert (await second.kinds()).count(EntryKind.CALL_ENDED) == 1
 
 
+async def test_a_call_whose_own_end_comes_while_the_ledgers_list_is_gone_through_ends_once(
+    tmp_path: Path, pbx: FakeAsterisk
+) -> None:
+    """Seen when turnrec was started anew in the second in which a caller hung up."""
+    caller = await before(tmp_path, pbx, "greeting")
+    async with generation(tmp_path, pbx) as second:
+        (orphan,) = await second.memory.orphans(())
+        assert not await second.memory.is_over(orphan.id)
+        await second.ask(caller, "hangup")
+        assert not second.calls.restore(orphan)
+        assert not await second.calls.hang_up(caller.uniqueid, Asker(Origin.SWEEP))
+        await second.calls.settle()
+        assert len(second.recordings.finished) == 1
+        assert (await second.kinds()).count(EntryKind.CALL_ENDED) == 1
+
+
 async def test_a_call_whose_channel_went_meanwhile_is_ended_with_all_its_segments(
     tmp_path: Path, pbx: FakeAsterisk
 ) -> None:
