@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 from turnrec.core.call import Call, FinishedRecording, OpenRecording, Recovered, Standing
-from turnrec.core.entry import JSON, Entry, EntryKind
+from turnrec.core.entry import JSON, Entry, EntryKind, Origin
 from turnrec.core.errors import MonitorLostError
-from turnrec.core.monitor import Begun, Monitor
+from turnrec.core.monitor import DIALPLAN, Begun, Monitor, Start
 from turnrec.core.policy import Action, AgentPolicy, Bot
 from turnrec.core.recorder import Event, Recorder, Source, State, suffer
 from turnrec.core.turns import Turn, plan_turn
@@ -30,6 +30,11 @@ _PART = re.compile(r"[0-9A-Z]{26}-[0-9]{3,9}\.wav")
 _MICROSECONDS = re.compile(r"[0-9]{1,18}")
 _WITH_SEGMENT = 3
 _TELLING = (EntryKind.ACTION_DONE, EntryKind.RECORDER_CHANGED)
+_BEGINNING = (Action.START, Action.RESUME)
+_RENEWED = (EntryKind.SEGMENT_ENDED, None, State.RECORDING)
+_ANSWERED = (EntryKind.ACTION_DONE, EntryKind.ACTION_REFUSED, EntryKind.SEGMENT_BEGAN)
+"""Not ACTION_FAILED: it may come true after that."""
+_NUMBERS_APART = 100
 _VARIABLES = (
     "TURNREC_CALL_ID",
     "TURNREC_RECORDING_ID",
@@ -90,6 +95,7 @@ class LedgerMemory:
         if call.recorder.is_open:
             self._reopen(call, variables, history, since)
         await self._establish(call, path)
+        self._recall_a_start(call, history)
         self._end_what_does_not_run(call)
         logger.info("call %s taken up again: %s", call.id, call.recorder.state)
         return call
@@ -265,6 +271,20 @@ class LedgerMemory:
         event = Event.UNANSWERED if suspects else Event.MONITOR_LOST
         call.recorder = suffer(call.recorder, event).after
 
+    def _recall_a_start(self, call: Call, history: list[Entry]) -> None:
+        """Look for the start that the earlier process didn't live to know of: it may come true."""
+        asked = None if call.monitor is not None else _asked_start(history)
+        recording_id = _open_recording_id(history)
+        if asked is None or recording_id is None:
+            return
+        recording = call.recording
+        if recording is None or recording.id != recording_id:
+            recording = self._recording(recording_id, history, call.started_us)
+        order = DIALPLAN if _is_by_the_dialplan(asked, history) else "an earlier process"
+        call.unanswered.append(Start(recording.next_part(), order, asked.at_us))
+        # Starts that failed may have used up more numbers, and no name is ever given twice.
+        recording.parts += _NUMBERS_APART
+
     def _end_what_does_not_run(self, call: Call) -> None:
         """Close a segment in the books whose monitor is gone, when its file was last written."""
         recording = call.recording
@@ -353,6 +373,33 @@ def _is_pause_without_a_turn(entry: Entry, turn: Turn) -> bool:
     paused = (EntryKind.ACTION_DONE, Source.TURN, Action.PAUSE)
     is_pause = (entry.kind, entry.source, entry.action) == paused
     return is_pause and turn.node.action is not Action.PAUSE
+
+
+def _asked_start(history: Iterable[Entry]) -> Entry | None:
+    """The latest entry that a start may have followed whose outcome no entry tells."""
+    asked: Entry | None = None
+    for entry in history:
+        is_asked = entry.kind is EntryKind.ACTION_ASKED and entry.action in _BEGINNING
+        # A new party's segment: the old one is ended, and nobody had asked for it.
+        is_renewed = (entry.kind, entry.action, entry.state) == _RENEWED
+        if is_asked or (is_renewed and "recovered" not in entry.detail):
+            asked = entry
+        elif entry.kind in _ANSWERED:
+            asked = None
+    return asked
+
+
+def _is_by_the_dialplan(asked: Entry, history: Iterable[Entry]) -> bool:
+    """Whether the caller's own channel was asked, not an agent's on his behalf, over AMI."""
+    told = [
+        one.kind
+        for one in history
+        if one.kind in (EntryKind.TURN_BEGUN, EntryKind.AGENT_ANNOUNCED)
+        and one.at_us <= asked.at_us
+    ]
+    is_agents = told[-1:] == [EntryKind.AGENT_ANNOUNCED]
+    by_bot = (asked.actor or "").startswith("bot:")
+    return asked.origin is Origin.AGI and by_bot and not is_agents
 
 
 def _open_recording_id(history: Iterable[Entry]) -> str | None:

@@ -38,6 +38,9 @@ _TRIES: Final = 3
 _MOVES_S: Final = 0.01
 """What a Local channel's halves are given to arrive or to go: 0.4 to 1 ms were measured
 (`core.bridges`). Until then somebody who isn't there would seem to be."""
+_LOOKS_AGAIN_S: Final = (1, 2, 4, 8, 16)
+"""What passes before each further look for a monitor that may run where nobody asks: a turn may not
+come, and a sweep is far. Together they are longer than a start may take (`mixmonitor.STUCK_S`)."""
 
 
 class Net:
@@ -66,6 +69,8 @@ class Net:
         """When an event first told of a change that hasn't been dealt with."""
         self._heard: set[str] | None = None
         """Whom events told of since a list was asked for; None while none is under way."""
+        self._unsure: set[str] = set()
+        """The calls that are looked at again and again."""
         self._telling: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: Final[Mapping[str, Callable[[AmiEvent], Iterable[str]]]] = {
@@ -232,11 +237,28 @@ class Net:
 
     async def _keep(self, call: Call) -> None:
         """Have a call looked at: somebody else's recorder has joined it, or ours may still run."""
+        if await self._is_kept(call) or call.uniqueid in self._unsure:
+            return
+        self._unsure.add(call.uniqueid)
+        try:
+            for pause_s in _LOOKS_AGAIN_S:
+                await asyncio.sleep(pause_s)
+                # Where AMI is lost, or the call has ended, there is nobody to be asked.
+                is_there = self._ami.ready and self._calls.find(call.uniqueid) is call
+                if not is_there or await self._is_kept(call):
+                    return
+        finally:
+            self._unsure.discard(call.uniqueid)
+
+    async def _is_kept(self, call: Call) -> bool:
+        """Look at a call; return whether it is known now what of ours runs on its channel."""
 
         async def work(job: Job) -> None:
             """What isn't wanted is found out and ended, or hushed, at the end of every request."""
 
-        await self._calls.ask(self._ways.by_ami(call.channel, call.uniqueid), _ASKER, work)
+        path = self._ways.by_ami(call.channel, call.uniqueid)
+        answer = await self._calls.ask(path, _ASKER, work)
+        return answer.status is not Status.FAILCLOSED or not call.may_run_unseen
 
     # -------------------------------------------------------------- telling
 

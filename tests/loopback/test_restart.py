@@ -36,6 +36,11 @@ _TICKS = count(1_790_000_000_000_000, 1_000)
 _IDS = count(1)
 
 
+def tick_us() -> int:
+    """What both generations' clock says next."""
+    return next(_TICKS)
+
+
 @dataclass
 class Generation:
     """One process of turnrec."""

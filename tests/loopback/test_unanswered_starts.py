@@ -13,15 +13,27 @@ import pytest
 from tests.loopback.ami_helpers import ready_client
 from tests.loopback.clock import PATIENCE_MS, leap
 from tests.loopback.fake_ami import FakeAction, FakeAmi, success
-from tests.loopback.fake_asterisk import done_but_answered_with
+from tests.loopback.fake_asterisk import (
+    ASTERISK_SPOOL,
+    HANG_S,
+    FakeAsterisk,
+    FakeChannel,
+    done_but_answered_with,
+)
 from tests.loopback.fake_manager import speaks_for
-from tests.loopback.house import HANG_MS, SOON_MS, House
+from tests.loopback.house import HANG_MS, SOON_MS, House, OneFlow
+from tests.loopback.test_restart import before, generation, tick_us
 from turnrec.answer import Status
 from turnrec.asterisk.mixmonitor import STUCK_S
 from turnrec.calls import Asker
-from turnrec.core.entry import Origin
+from turnrec.core.entry import Entry, EntryKind, Origin
 from turnrec.core.errors import UnansweredError
 from turnrec.core.monitor import Start
+from turnrec.core.policy import Action, Flow
+from turnrec.core.recorder import Source, State
+from turnrec.ledger import Ledger, Limits
+from turnrec.meddling import Meddling
+from turnrec.net import Net
 
 BOT = Asker(Origin.HTTP, "key:bot")
 REFUSED = b"510 Invalid or unknown command\n"
@@ -262,3 +274,80 @@ async def test_a_guard_that_ami_did_not_answer_is_no_start(tmp_path: Path) -> No
         peer.on("Ping", success())
         assert await http_turn(house, "confirm") is Status.OK
         assert len(house.caller.running) == 1
+
+
+async def test_what_may_run_is_looked_for_again_although_nobody_asks(tmp_path: Path) -> None:
+    """The bot is silent, no event comes, and the next sweep is far."""
+    async with house_with_ami(tmp_path) as (house, peer):
+        disk = StuckDisk(house, peer)
+        resume = asyncio.create_task(http_turn(house, "confirm"))
+        await peer.received("MixMonitor")
+        (await peer.session()).abort()
+        assert await resume is Status.FAILCLOSED
+        speaks_for(peer, house.caller)
+        await peer.session(2)
+        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        calls, ways = house.calls, house.ways
+        net = Net(
+            calls, house.talks, Meddling(calls, ways), ways, ways.ami, OneFlow(Flow({})), ways.clock
+        )
+        asked = peer.count("Getvar")
+        await net.sync([])
+        await peer.received("Getvar", asked + 1)
+        disk.thaw()
+        async with asyncio.timeout(HANG_S):
+            while house.caller.running:
+                leap(1_000)
+                await house.pbx.round_trip()
+        await net.close()
+
+
+# -- by an earlier process -----------------------------------------------------------------------
+
+
+async def died_in_a_resume(folder: Path, pbx: FakeAsterisk, origin: Origin) -> FakeChannel:
+    """A paused call whose process was asked to resume and died before it knew what came of it."""
+    caller = await before(folder, pbx, "ask_aadhaar")
+    ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}", limits=Limits(gather_ms=0))
+    asked = Entry(
+        kind=EntryKind.ACTION_ASKED,
+        at_us=tick_us(),
+        call_id=caller.variables["TURNREC_CALL_ID"],
+        uniqueid=caller.uniqueid,
+        recording_id=caller.variables["TURNREC_RECORDING_ID"],
+        source=Source.TURN,
+        actor="bot:kyc",
+        origin=origin,
+        action=Action.RESUME,
+        state=State.PAUSED,
+        holds=(Source.TURN,),
+    )
+    ledger.append(asked)
+    await ledger.close()
+    return caller
+
+
+async def test_a_start_of_an_earlier_process_that_may_come_true_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    pbx = FakeAsterisk(tmp_path)
+    caller = await died_in_a_resume(tmp_path, pbx, Origin.HTTP)
+    part = f"{caller.variables['TURNREC_RECORDING_ID']}-002.wav"
+    async with generation(tmp_path, pbx) as second:
+        assert await second.ask(caller, "turn", "ask_aadhaar") == "FAILCLOSED"
+        caller.run("MixMonitor", f"{ASTERISK_SPOOL / part},i(TURNREC_MIXMON_ID)")
+        assert await second.ask(caller, "turn", "ask_aadhaar") == "OK"
+        caller.speak(SECRET)
+        assert caller.running == []
+        assert await second.ask(caller, "turn", "confirm") == "OK"
+        assert len({monitor.file for monitor in caller.monitors}) == len(caller.monitors)
+
+
+async def test_a_start_by_the_dialplan_has_been_done_when_the_next_process_is_asked(
+    tmp_path: Path,
+) -> None:
+    pbx = FakeAsterisk(tmp_path)
+    caller = await died_in_a_resume(tmp_path, pbx, Origin.AGI)
+    async with generation(tmp_path, pbx) as second:
+        assert await second.ask(caller, "turn", "ask_aadhaar") == "OK"
+        assert await second.ask(caller, "turn", "confirm") == "OK"

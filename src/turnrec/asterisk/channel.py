@@ -18,6 +18,7 @@ from turnrec.asterisk.ami_errors import AmiError, AmiRefusedError
 from turnrec.asterisk.ami_message import AmiResponse
 from turnrec.asterisk.tally import Deed, Tally
 from turnrec.core.errors import AsteriskUnreachableError, UnansweredError
+from turnrec.core.monitor import DIALPLAN
 
 ID_VARIABLE = "TURNREC_MIXMON_ID"
 """Set by MixMonitor itself (option `i`), so that it names the monitor from its first instant."""
@@ -132,7 +133,7 @@ class AgiChannel:
     @property
     def order(self) -> str:
         """The channel's dialplan: it runs no other AGI session before a command has ended."""
-        return "dialplan"
+        return DIALPLAN
 
     async def start_monitor(self, file: str, options: str) -> None:
         """Run MixMonitor by EXEC. Whatever is answered: the look that follows decides."""

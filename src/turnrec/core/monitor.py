@@ -7,6 +7,7 @@ can be known to when it happened.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,10 @@ class Monitor:
     part: str
     """The part's file name, without its folder."""
     started_us: int
+
+
+DIALPLAN: Final = "dialplan"
+"""The order of what a channel's own dialplan does (`Start.order`)."""
 
 
 @dataclass(frozen=True, slots=True)
