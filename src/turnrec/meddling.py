@@ -12,7 +12,7 @@ from turnrec.asterisk.paths import Ways
 from turnrec.calls import Asker, Calls
 from turnrec.core.call import Call
 from turnrec.core.entry import EntryKind, Origin
-from turnrec.core.errors import MeddledError, MonitorLostError
+from turnrec.core.errors import MeddledError, MonitorLostError, TurnrecError
 from turnrec.core.policy import Action
 from turnrec.core.recorder import Command, Source
 from turnrec.notes import Job
@@ -74,7 +74,11 @@ class Meddling:
             if muted:
                 self._enter(job, "ours was muted", "left")
             elif not call.recorder.is_recording:
-                call.monitor = (await job.driver.end(monitor)).monitor
+                try:
+                    call.monitor = (await job.driver.end(monitor)).monitor
+                except TurnrecError as error:
+                    await self._execution.fail(job, error, call.recorder)
+                    raise
                 self._enter(job, "ours was unmuted", "muted again")
             else:
                 return

@@ -302,6 +302,27 @@ async def test_what_may_run_is_looked_for_again_although_nobody_asks(tmp_path: P
         await net.close()
 
 
+async def test_what_somebody_else_unmuted_and_could_not_be_muted_again_is_stopped(
+    tmp_path: Path,
+) -> None:
+    """An unmute that wasn't ours is as good as a start that nobody asked for."""
+    async with (
+        FakeAmi() as peer,
+        ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
+        House.open(tmp_path, ami=client) as house,
+    ):
+        speaks_for(peer, house.caller)
+        await house.hear("greeting", "ask_aadhaar", bot="muting")
+        (monitor,) = house.caller.running
+        monitor.muted = False
+        peer.on("MixMonitorMute", lambda _: leap())
+        meddling = Meddling(house.calls, house.ways)
+        await meddling.muted(house.call, house.caller.uniqueid, muted=False)
+        assert await house.ask("turn", "ask_otp") == "OK"
+        house.caller.speak(SECRET)
+        assert house.caller.captured == b""
+
+
 # -- by an earlier process -----------------------------------------------------------------------
 
 
