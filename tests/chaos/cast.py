@@ -385,6 +385,8 @@ async def short_call(here: Rig, journal: Journal, phone: Phone) -> None:
     try:
         call = await phone.dial(f"sip:{name}@{here.sip}", timeout_s=ANSWER_S)
     except (PhoneError, OSError):
+        # An Asterisk that was started meanwhile may have got the INVITE all the same.
+        journal.write("ended", call=name, at_us=now_us(), how="not_answered")
         return
     journal.write("dialled", call=name, at_us=now_us(), bot="segment")
     await asyncio.sleep(0.1)
