@@ -338,7 +338,9 @@ class Execution:
         start = Start(part, job.driver.order, self._clock())
         call.unanswered.append(start)
         try:
-            begun = await job.driver.begin(part, running, guard_ms, sides=sides)
+            begun = await job.driver.begin(
+                part, running, guard_ms, sides=sides, afresh=call.was_bridged
+            )
         except AsteriskUnreachableError:  # nothing was sent
             call.unanswered.remove(start)
             raise

@@ -87,6 +87,7 @@ class LedgerMemory:
         override = variables["TURNREC_AGENT"]
         call.agent_override = AgentPolicy(override) if override in tuple(AgentPolicy) else None
         call.recall_talk(variables["TURNREC_TALK"])
+        call.was_bridged = True  # for all that is known
         since = _Since.read(variables["TURNREC_SINCE"], call.started_us)
         if not history:
             call.started_us = since.opened_us

@@ -26,11 +26,18 @@ class Driver(Protocol):
     """
 
     async def begin(
-        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+        self,
+        part: str,
+        running: Monitor | None,
+        guard_ms: int,
+        *,
+        sides: bool = False,
+        afresh: bool = False,
     ) -> Begun:
         """Begin an audible stretch after the guard, by a new monitor or by unmuting `running`.
 
-        With `sides` a new monitor writes each direction beside the mix, too.
+        With `sides` a new monitor writes each direction beside the mix, too; with `afresh` what the
+        channel's own translation has kept of the past is dropped first.
 
         Raises:
             SegmentNotStartedError, MonitorLostError: it didn't begin.

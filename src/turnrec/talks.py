@@ -131,6 +131,7 @@ class Talks:
             call = job.call
             now, seen_us = await look(), seen()
             before, call.company = call.company, now
+            call.was_bridged |= bool(now)
             left, came = before - now, now - before
             if left:
                 self._note_parties(job, EntryKind.PARTY_LEFT, left, seen_us)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from turnrec.asterisk.agi import AgiSession
 from turnrec.asterisk.agi_protocol import AgiArgumentError
@@ -29,6 +29,24 @@ _SILENCE = "0/1000"
 """A tone of 0 Hz: PlayTones sends it as frames of zeros, from now on."""
 _PUSHED_OUT_MS = 40
 """Two of MixMonitor's steps."""
+NATIVE_FORMATS: Final = "CHANNEL(audionativeformat)"
+"""As in `(ulaw|alaw)`."""
+_READ_FORMAT: Final = "CHANNEL(audioreadformat)"
+_RECEIVED: Final = "CHANNEL(rtcp,rxcount)"
+_FORMAT: Final = re.compile(r"[a-z0-9]+")
+_IN_WHOLE_STEPS: Final = {
+    "ulaw",
+    "alaw",
+    "slin",
+    "gsm",
+    "g726",
+    "g726aal2",
+    "adpcm",
+    "g729",
+    "speex",
+}
+"""Codecs of 8 kHz in frames of 10 or 20 ms. What is resampled, or comes in frames of 30 ms, leaves
+something over of MixMonitor's steps of 20 ms, and of a resampler's own."""
 _VALUE = re.compile(r"[A-Za-z0-9_.:()/-]{0,200}")
 
 
@@ -73,14 +91,24 @@ class Channel(Protocol):
     async def publish(self, variables: Mapping[str, str]) -> None:
         """Set variables of ours on the channel."""
 
-    async def pass_time(self, duration_ms: int) -> None:
-        """Let time pass for the channel's audio, not merely for us."""
+    async def pass_time(self, duration_ms: int, *, afresh: bool = False) -> None:
+        """Let time pass for the channel's audio, not merely for us.
+
+        With `afresh`, also drop what is left over of the past between the channel and a monitor to
+        come, as far as that can be: where its audio is resampled on the way, 5 ms.
+        """
 
     async def push_out(self, duration_ms: int) -> None:
         """Let time pass, and have what waits in the channel's monitors read, as far as that can be.
 
         MixMonitor reads in steps of 20 ms; what a prompt leaves over waits for the next one.
         """
+
+
+def come_in_whole_steps(native_formats: str) -> bool:
+    """Whether a channel's audio, by its native formats, comes in whole steps of MixMonitor's."""
+    names = set(_FORMAT.findall(native_formats))
+    return bool(names) and names <= _IN_WHOLE_STEPS
 
 
 def check_monitor_id(monitor_id: str) -> str:
@@ -169,10 +197,26 @@ class AgiChannel:
         pairs = check_variables(variables).items()
         await self._session.execute("MSet", ",".join(f"{name}={value}" for name, value in pairs))
 
-    async def pass_time(self, duration_ms: int) -> None:
-        """Wait inside Asterisk: if it is frozen, its wait is frozen with it."""
+    async def pass_time(self, duration_ms: int, *, afresh: bool = False) -> None:
+        """Wait inside Asterisk: if it is frozen, its wait is frozen with it.
+
+        Dial leaves a channel of G.722 with another read format, and a monitor gets what comes out
+        of that translation. Its resampler keeps 5 ms, for as long as nothing comes after them: a
+        caller who sends nothing in his pauses (DTX) had them in the next turn. WaitForSilence sets
+        the format for a moment, and so has the translation made anew; where no audio comes it is
+        over at once (1.5 ms were measured).
+        """
+        resampled = afresh and await self._is_resampled()
+        before = await self.read(_RECEIVED) if resampled else {}
         if duration_ms > 0:
             await self._session.execute("Wait", f"{duration_ms / 1000:.3f}")
+        if resampled and await self.read(_RECEIVED) == before:
+            await self._session.command("EXEC", "WaitForSilence", "1,1,1")
+
+    async def _is_resampled(self) -> bool:
+        formats = await self.read(NATIVE_FORMATS, _READ_FORMAT)
+        native, read = formats[NATIVE_FORMATS], formats[_READ_FORMAT]
+        return not come_in_whole_steps(native) and read not in _FORMAT.findall(native)
 
     async def push_out(self, duration_ms: int) -> None:
         """Play silence meanwhile: what is left over is then read along with it."""
@@ -246,14 +290,17 @@ class AmiChannel:
         for name, value in check_variables(variables).items():
             await self._action("Setvar", Variable=name, Value=value)
 
-    async def pass_time(self, duration_ms: int) -> None:
+    async def pass_time(self, duration_ms: int, *, afresh: bool = False) -> None:
         """Wait, but not before Asterisk has answered a ping: a frozen one must thaw first.
+
+        AMI can run nothing on a channel: `afresh` is not for it.
 
         Without the ping, 300 ms of the paused turn leaked after a freeze (asterisk-facts.md).
 
         Raises:
             AsteriskUnreachableError: it was not answered; what was to follow hasn't been sent.
         """
+        del afresh
         if duration_ms > 0:
             try:
                 await self._client_action("Ping")

@@ -9,14 +9,19 @@ MixMonitor with ID": the expected answer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Final
 
 from turnrec.asterisk.ami_errors import AmiRefusedError
-from turnrec.asterisk.channel import ID_VARIABLE, AmiChannel, Channel
+from turnrec.asterisk.channel import (
+    ID_VARIABLE,
+    NATIVE_FORMATS,
+    AmiChannel,
+    Channel,
+    come_in_whole_steps,
+)
 from turnrec.asterisk.spool import WAV_HEADER_BYTES, Spool
 from turnrec.core.errors import (
     AsteriskUnreachableError,
@@ -29,23 +34,6 @@ from turnrec.core.monitor import Begun, Ended, Monitor, Start, side_parts
 
 Clock = Callable[[], int]
 """Now, in UTC microseconds; it never goes back."""
-
-_NATIVE: Final = "CHANNEL(audionativeformat)"
-"""As in `(ulaw|alaw)`."""
-_FORMAT: Final = re.compile(r"[a-z0-9]+")
-_IN_WHOLE_STEPS: Final = {
-    "ulaw",
-    "alaw",
-    "slin",
-    "gsm",
-    "g726",
-    "g726aal2",
-    "adpcm",
-    "g729",
-    "speex",
-}
-"""Codecs of 8 kHz in frames of 10 or 20 ms. What is resampled, or comes in frames of 30 ms, leaves
-something over of MixMonitor's steps of 20 ms."""
 
 LOOK_MS: Final = 500
 """How long a look waits for the file system to show what Asterisk did. 0.7 ms is usual."""
@@ -76,7 +64,13 @@ class SegmentDriver:
         return self._channel.origin
 
     async def begin(
-        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+        self,
+        part: str,
+        running: Monitor | None,
+        guard_ms: int,
+        *,
+        sides: bool = False,
+        afresh: bool = False,
     ) -> Begun:
         """Let the guard pass, start a monitor on `part`, look that it writes there.
 
@@ -88,7 +82,7 @@ class SegmentDriver:
         """
         if running is not None:
             raise SegmentNotStartedError(f"{running.part} still runs; {part} was not begun")
-        await self._channel.pass_time(guard_ms)
+        await self._channel.pass_time(guard_ms, afresh=afresh)
         asked_us = self._clock()
         options = f"i({ID_VARIABLE}){self._sides(part) if sides else ''}"
         await self._channel.start_monitor(self._spool.asterisk_path(part), options)
@@ -251,7 +245,13 @@ class MuteDriver:
         return self._segments.origin
 
     async def begin(
-        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+        self,
+        part: str,
+        running: Monitor | None,
+        guard_ms: int,
+        *,
+        sides: bool = False,
+        afresh: bool = False,
     ) -> Begun:
         """Start the recording's monitor, or unmute it.
 
@@ -264,7 +264,7 @@ class MuteDriver:
             MonitorLostError: the muted monitor is gone.
         """
         if running is None:
-            return await self._segments.begin(part, None, guard_ms, sides=sides)
+            return await self._segments.begin(part, None, guard_ms, sides=sides, afresh=afresh)
         await self._segments.look(running)
         await self._ami.pass_time(1)
         await self._channel.push_out(guard_ms)
@@ -282,9 +282,8 @@ class MuteDriver:
         Raises:
             MonitorLostError: it was not there to be muted.
         """
-        formats = (await self._channel.read(_NATIVE))[_NATIVE]
-        names = set(_FORMAT.findall(formats))
-        if not names or not names <= _IN_WHOLE_STEPS:
+        formats = (await self._channel.read(NATIVE_FORMATS))[NATIVE_FORMATS]
+        if not come_in_whole_steps(formats):
             return await self._segments.end(monitor)
         asked_us = self._clock()
         await self._set(monitor, muted=True)

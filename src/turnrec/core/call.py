@@ -243,6 +243,8 @@ class Call:
     """Somebody who counts as an agent has been sought or met since: a turn now is the return."""
     company: frozenset[Party] = frozenset()
     """Whom the caller hears, as last seen."""
+    was_bridged: bool = False
+    """Whether the caller has been put through to somebody: that changes his channel's formats."""
     hushed: dict[str, Hushed] = field(default_factory=dict)
     """The recorders that aren't ours and have been hushed, by uniqueid."""
     overlong_gap_us: int | None = None
@@ -314,6 +316,7 @@ class Call:
         """Forget the transfer: the caller is back with the bot."""
         self.agent_override = None
         self.agent_announced = self.agent_met = False
+        self.was_bridged = True
 
     def pause_beneath(self) -> None:
         """Let a pause that no turn asked for outlast a pause for one turn."""

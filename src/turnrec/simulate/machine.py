@@ -80,7 +80,10 @@ class SimulatedAsterisk:
         channel = SimulatedChannel(
             f"{name}-{number:08x}",
             f"{self._clock() // 1_000_000}.{number}",
-            {"CHANNEL(audionativeformat)": f"({self._codec})"},
+            {
+                "CHANNEL(audionativeformat)": f"({self._codec})",
+                "CHANNEL(audioreadformat)": self._codec,
+            },
         )
         channel.variables |= {
             "CHANNEL(name)": channel.name,

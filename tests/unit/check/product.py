@@ -45,7 +45,13 @@ class Channel:
         self.variables.update(variables)
 
     async def begin(
-        self, part: str, running: Monitor | None, guard_ms: int, *, sides: bool = False
+        self,
+        part: str,
+        running: Monitor | None,
+        guard_ms: int,
+        *,
+        sides: bool = False,
+        afresh: bool = False,
     ) -> Begun:
         monitor = Monitor(str(next(self._ids)), part, 0)
         self.monitors.add(monitor.id)
