@@ -13,7 +13,7 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,8 @@ class Plan:
     calls: int
     at_once: int
     faults: tuple[Fault, ...] = FAULTS
+    draw: Callable[[int, random.Random], Role] = Role.draw
+    """What the call of a number is like."""
     alone: bool = True
     """Each fault alone first; afterwards, as long as there are calls, several together."""
     together: bool = True
@@ -259,7 +261,7 @@ class _Runner:
 
     async def _keep_calling(self, stage: Stage) -> None:
         rng = random.Random(f"{self._plan.seed} calls")
-        roles = [Role.draw(number, rng) for number in range(self._plan.calls)]
+        roles = [self._plan.draw(number, rng) for number in range(self._plan.calls)]
         places = asyncio.Semaphore(self._plan.at_once)
         try:
             async with asyncio.TaskGroup() as calls:
