@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stay test test-postgresql docker-test matrix chaos soak day fuzz audit lint bench docs clean
+.PHONY: help demo demo-stay test test-postgresql docker-test alerts matrix chaos soak day fuzz audit lint bench docs clean
 
 help:            ## Say what there is
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -27,6 +27,9 @@ test-postgresql: $(STAMP)   ## The ledger on PostgreSQL: TURNREC_TEST_POSTGRESQL
 
 docker-test: $(STAMP)   ## compose.yaml built and run, and a call placed; without an engine, one from Debian
 	$(BIN)/pytest -m docker tests/docker $(PYTEST_ARGS)
+
+alerts: $(STAMP)   ## The alerts, held against Prometheus' own promtool, which must be there
+	$(BIN)/pytest -m promtool tests/unit/deploy $(PYTEST_ARGS)
 
 matrix: $(STAMP)   ## Every way to an agent x policy x state at entry, on Asterisk 22 (core ones on 16)
 	$(BIN)/pytest -m matrix tests/pbx/matrix $(PYTEST_ARGS)

@@ -7,7 +7,7 @@ bin=$1
 shift
 quiet=$(mktemp)
 trap 'rm -f "$quiet"' EXIT
-most='not postgresql and not matrix and not docker'
+most='not postgresql and not matrix and not docker and not promtool'
 no_tests=5
 
 idle=()

@@ -176,10 +176,10 @@ def test_the_dashboard_is_one_that_grafana_can_place() -> None:
     assert "id" not in dashboard, "an id of somebody's Grafana"
 
 
+@pytest.mark.promtool
 def test_promtool_finds_the_rules_sound() -> None:
     promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool here (Debian's package prometheus has it)")
+    assert promtool is not None, "promtool is missing: Debian's package prometheus has it"
     for words in (["check", "rules", RULES.name], ["test", "rules", "turnrec.rules.test.yml"]):
         done = subprocess.run(
             [promtool, *words], cwd=RULES.parent, capture_output=True, text=True, check=False
