@@ -20,6 +20,7 @@ from tests.loopback.fake_asterisk import (
     DEAD,
     HANG_S,
     Disk,
+    Exchange,
     FakeAsterisk,
     FakeChannel,
     answered_with,
@@ -28,6 +29,7 @@ from tests.loopback.fake_asterisk import (
     held_back,
     ignored,
     never_answered,
+    obeyed,
 )
 from tests.loopback.fake_manager import speaks_for
 from turnrec.asterisk.agi import AgiServer, AgiSession
@@ -409,6 +411,55 @@ async def test_a_value_that_the_dialplan_would_read_is_never_written(
         with pytest.raises(ValueError, match=r"TURNREC|turnrec"):
             await b.in_session(lambda s: AgiChannel(s).publish({name: value}))
         assert b.caller.commands == []
+
+
+# -- what a channel's own translation keeps ------------------------------------------------------
+
+NATIVE, READ, RECEIVED = (
+    f"CHANNEL({one})" for one in ("audionativeformat", "audioreadformat", "rtcp,rxcount")
+)
+AFRESH = "EXEC WaitForSilence 1,1,1"
+
+
+async def begin_afresh(b: Bench) -> list[str]:
+    """Begin a segment after a talk; return what was sent."""
+    await b.in_session(lambda s: b.driver(s).begin(PART, None, 80, afresh=True))
+    assert len(b.caller.running) == 1
+    return b.caller.commands
+
+
+@pytest.mark.parametrize("formats", ["(g722)", "(g722|ulaw)", "(opus|g722|alaw)"])
+async def test_a_resampled_caller_who_sends_nothing_is_read_afresh(
+    tmp_path: Path, formats: str
+) -> None:
+    async with bench(tmp_path) as b:
+        b.caller.variables |= {NATIVE: formats, READ: "slin16", RECEIVED: "215"}
+        sent = await begin_afresh(b)
+        monitor = next(one for one in sent if one.startswith("EXEC MixMonitor"))
+        assert sent.index("EXEC Wait 0.080") < sent.index(AFRESH) < sent.index(monitor)
+
+
+@pytest.mark.parametrize(
+    ("formats", "read"),
+    [("(ulaw|alaw)", "slin"), ("(alaw)", "alaw"), ("(g722)", "g722"), ("(ulaw|g722)", "ulaw")],
+)
+async def test_a_caller_who_is_not_resampled_is_not_waited_for(
+    tmp_path: Path, formats: str, read: str
+) -> None:
+    async with bench(tmp_path) as b:
+        b.caller.variables |= {NATIVE: formats, READ: read, RECEIVED: "215"}
+        assert AFRESH not in await begin_afresh(b)
+
+
+async def test_a_resampled_caller_who_goes_on_sending_is_not_waited_for(tmp_path: Path) -> None:
+    async def wait_and_receive(exchange: Exchange) -> None:
+        exchange.channel.variables[RECEIVED] = "219"
+        await obeyed(exchange)
+
+    async with bench(tmp_path) as b:
+        b.caller.variables |= {NATIVE: "(g722)", READ: "slin16", RECEIVED: "215"}
+        b.caller.on("Wait", wait_and_receive)
+        assert AFRESH not in await begin_afresh(b)
 
 
 # -- over AMI ------------------------------------------------------------------------------------

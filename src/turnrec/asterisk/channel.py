@@ -214,9 +214,11 @@ class AgiChannel:
             await self._session.command("EXEC", "WaitForSilence", "1,1,1")
 
     async def _is_resampled(self) -> bool:
-        formats = await self.read(NATIVE_FORMATS, _READ_FORMAT)
-        native, read = formats[NATIVE_FORMATS], formats[_READ_FORMAT]
-        return not come_in_whole_steps(native) and read not in _FORMAT.findall(native)
+        # One by one: what separates several values separates a channel's formats, too.
+        native = (await self.read(NATIVE_FORMATS))[NATIVE_FORMATS]
+        if come_in_whole_steps(native):
+            return False
+        return (await self.read(_READ_FORMAT))[_READ_FORMAT] not in _FORMAT.findall(native)
 
     async def push_out(self, duration_ms: int) -> None:
         """Play silence meanwhile: what is left over is then read along with it."""
