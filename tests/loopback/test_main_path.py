@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.loopback.ami_helpers import ready_client
-from tests.loopback.fake_ami import FakeAmi
+from tests.loopback.ami_house import house_with_ami
 from tests.loopback.fake_asterisk import ASTERISK_SPOOL, FakeChannel, amid_hangup, held_back
-from tests.loopback.fake_manager import speaks_for
 from tests.loopback.house import House
 from turnrec.answer import Status
 from turnrec.asterisk.spool import WAV_HEADER_BYTES
@@ -44,17 +40,6 @@ def variables(command: str) -> dict[str, str]:
 def parts(spool: Path) -> dict[str, bytes]:
     """The audio of each part on disk."""
     return {part.name: part.read_bytes()[WAV_HEADER_BYTES:] for part in spool.iterdir()}
-
-
-@asynccontextmanager
-async def house_with_ami(folder: Path) -> AsyncIterator[tuple[House, FakeAmi]]:
-    async with (
-        FakeAmi() as peer,
-        ready_client(peer) as client,
-        House.open(folder, ami=client) as house,
-    ):
-        speaks_for(peer, house.caller)
-        yield house, peer
 
 
 # -- what is captured ----------------------------------------------------------------------------

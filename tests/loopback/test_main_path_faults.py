@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.loopback.ami_helpers import ready_client
+from tests.loopback import ami_house
 from tests.loopback.clock import PATIENCE_MS, leap
-from tests.loopback.fake_ami import FakeAction, FakeAmi, error
+from tests.loopback.fake_ami import FakeAction, error
 from tests.loopback.fake_asterisk import (
     DEAD,
     Disk,
@@ -500,17 +501,7 @@ async def test_a_request_from_outside_that_could_not_wait_spoils_nothing(tmp_pat
 # -- AMI -----------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def house_with_ami(
-    folder: Path, deadline_ms: int = HANG_MS
-) -> AsyncIterator[tuple[House, FakeAmi]]:
-    async with (
-        FakeAmi() as peer,
-        ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
-        House.open(folder, ami=client, deadline_ms=deadline_ms) as house,
-    ):
-        speaks_for(peer, house.caller)
-        yield house, peer
+house_with_ami = partial(ami_house.house_with_ami, action_timeout_ms=PATIENCE_MS)
 
 
 def unanswered(_: FakeAction) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.ami_helpers import ready_client
+from tests.loopback import ami_house
 from tests.loopback.clock import PATIENCE_MS, leap
 from tests.loopback.fake_ami import FakeAction, FakeAmi, success
 from tests.loopback.fake_asterisk import (
@@ -75,12 +75,11 @@ async def test_whatever_is_done_and_answered_with_a_refusal_from_now_on_no_pause
 async def house_with_ami(
     folder: Path, deadline_ms: int = HANG_MS
 ) -> AsyncIterator[tuple[House, FakeAmi]]:
-    async with (
-        FakeAmi() as peer,
-        ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
-        House.open(folder, ami=client, deadline_ms=deadline_ms) as house,
-    ):
-        speaks_for(peer, house.caller)
+    """A call that is paused."""
+    opened = ami_house.house_with_ami(
+        folder, deadline_ms=deadline_ms, action_timeout_ms=PATIENCE_MS
+    )
+    async with opened as (house, peer):
         await house.hear("greeting", "ask_aadhaar")
         yield house, peer
 
@@ -90,7 +89,9 @@ class StuckDisk:
 
     def __init__(self, house: House, peer: FakeAmi) -> None:
         self._house = house
+        self._peer = peer
         self._start: FakeAction | None = None
+        self.has_thawed = False
         peer.on("MixMonitor", self._hang)
         peer.on("Getvar", lambda _: leap())
 
@@ -103,6 +104,36 @@ class StuckDisk:
         assert self._start is not None
         file, options = self._start.get("File"), self._start.get("Options")
         self._house.caller.run("MixMonitor", f"{file},{options}")
+        self.has_thawed = True
+
+    def thaw_at_setvar(self) -> None:
+        """The start comes true right before the next variable is set."""
+
+        def set_variable(action: FakeAction) -> None:
+            if not self.has_thawed:
+                self.thaw()
+            self._house.caller.variables[action.get("Variable") or ""] = action.get("Value") or ""
+            action.answer("Success")
+
+        self._peer.on("Setvar", set_variable)
+
+    async def break_the_session(self) -> None:
+        """A resume hangs in it, its session breaks, and another one is there."""
+        resume = asyncio.create_task(http_turn(self._house, "confirm"))
+        await self._peer.received("MixMonitor")
+        await session_breaks(self._peer)
+        assert await resume is Status.FAILCLOSED
+        speaks_for(self._peer, self._house.caller)
+        await session_is_back(self._house, self._peer)
+
+
+async def session_breaks(peer: FakeAmi) -> None:
+    (await peer.session()).abort()
+
+
+async def session_is_back(house: House, peer: FakeAmi) -> None:
+    await peer.session(2)
+    await house.ways.ami.wait_ready(PATIENCE_MS * 10)
 
 
 async def http_turn(house: House, node: str) -> Status:
@@ -115,19 +146,9 @@ async def test_a_start_that_comes_true_while_its_failure_is_told_keeps_its_name(
     """Seen when a disk hung: the variables written next were done after it, and wiped its ID."""
     async with house_with_ami(tmp_path) as (house, peer):
         disk = StuckDisk(house, peer)
-        thawed = False
-
-        def set_variable(action: FakeAction) -> None:
-            nonlocal thawed
-            if not thawed:
-                thawed = True
-                disk.thaw()
-            house.caller.variables[action.get("Variable") or ""] = action.get("Value") or ""
-            action.answer("Success")
-
-        peer.on("Setvar", set_variable)
+        disk.thaw_at_setvar()
         assert await http_turn(house, "confirm") is Status.FAILCLOSED
-        assert thawed
+        assert disk.has_thawed
         assert len(house.caller.running) == 1, "the start has come true"
         speaks_for(peer, house.caller)
         assert await http_turn(house, "confirm") is Status.OK
@@ -142,13 +163,7 @@ async def test_no_turn_is_ok_while_a_start_by_a_session_that_broke_may_come_true
 ) -> None:
     async with house_with_ami(tmp_path) as (house, peer):
         disk = StuckDisk(house, peer)
-        resume = asyncio.create_task(http_turn(house, "confirm"))
-        await peer.received("MixMonitor")
-        (await peer.session()).abort()
-        assert await resume is Status.FAILCLOSED
-        speaks_for(peer, house.caller)
-        await peer.session(2)
-        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        await disk.break_the_session()
         for node in ("confirm", "ask_aadhaar"):
             assert await http_turn(house, node) is Status.FAILCLOSED
         assert await house.ask("turn", "ask_otp") == "FAILCLOSED"
@@ -214,28 +229,12 @@ async def test_a_start_that_was_given_up_is_looked_for_with_every_request_all_th
 ) -> None:
     async with house_with_ami(tmp_path) as (house, peer):
         disk = StuckDisk(house, peer)
-        resume = asyncio.create_task(http_turn(house, "confirm"))
-        await peer.received("MixMonitor")
-        (await peer.session()).abort()
-        assert await resume is Status.FAILCLOSED
-        speaks_for(peer, house.caller)
-        await peer.session(2)
-        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        await disk.break_the_session()
         for _ in range(STUCK_S * 1_000):  # ticks of a millisecond
             house.ways.clock()
-        thawed = False
-
-        def set_variable(action: FakeAction) -> None:
-            nonlocal thawed
-            if not thawed:
-                thawed = True
-                disk.thaw()
-            house.caller.variables[action.get("Variable") or ""] = action.get("Value") or ""
-            action.answer("Success")
-
-        peer.on("Setvar", set_variable)
+        disk.thaw_at_setvar()
         assert await http_turn(house, "ask_aadhaar") is Status.OK, "it took too long"
-        assert thawed
+        assert disk.has_thawed
         assert await http_turn(house, "ask_otp") is Status.OK
         house.caller.speak(SECRET)
         assert house.caller.running == []
@@ -267,9 +266,8 @@ async def test_a_guard_that_ami_did_not_answer_is_no_start(tmp_path: Path) -> No
             peer.on(action, lambda _: leap())
         assert await http_turn(house, "confirm") is Status.FAILCLOSED
         assert peer.count("MixMonitor") == 0
-        (await peer.session()).abort()
-        await peer.session(2)
-        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        await session_breaks(peer)
+        await session_is_back(house, peer)
         speaks_for(peer, house.caller)
         peer.on("Ping", success())
         assert await http_turn(house, "confirm") is Status.OK
@@ -280,13 +278,7 @@ async def test_what_may_run_is_looked_for_again_although_nobody_asks(tmp_path: P
     """The bot is silent, no event comes, and the next sweep is far."""
     async with house_with_ami(tmp_path) as (house, peer):
         disk = StuckDisk(house, peer)
-        resume = asyncio.create_task(http_turn(house, "confirm"))
-        await peer.received("MixMonitor")
-        (await peer.session()).abort()
-        assert await resume is Status.FAILCLOSED
-        speaks_for(peer, house.caller)
-        await peer.session(2)
-        await house.ways.ami.wait_ready(PATIENCE_MS * 10)
+        await disk.break_the_session()
         calls, ways = house.calls, house.ways
         net = Net(
             calls, house.talks, Meddling(calls, ways), ways, ways.ami, OneFlow(Flow({})), ways.clock
@@ -306,12 +298,7 @@ async def test_what_somebody_else_unmuted_and_could_not_be_muted_again_is_stoppe
     tmp_path: Path,
 ) -> None:
     """An unmute that wasn't ours is as good as a start that nobody asked for."""
-    async with (
-        FakeAmi() as peer,
-        ready_client(peer, action_timeout_ms=PATIENCE_MS) as client,
-        House.open(tmp_path, ami=client) as house,
-    ):
-        speaks_for(peer, house.caller)
+    async with ami_house.house_with_ami(tmp_path, action_timeout_ms=PATIENCE_MS) as (house, peer):
         await house.hear("greeting", "ask_aadhaar", bot="muting")
         (monitor,) = house.caller.running
         monitor.muted = False
