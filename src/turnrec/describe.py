@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from turnrec.core.call import Call
-from turnrec.core.entry import JSON
+from turnrec.core.entry import JSON, Entry
 from turnrec.core.errors import RefusedError
 from turnrec.core.policy import Action
 from turnrec.core.recorder import Command, Source, decide
@@ -134,9 +134,14 @@ def instant(at_us: int | None) -> str | None:
 
 def describe_entry(written: WrittenEntry) -> dict[str, JSON]:
     """An entry of the ledger, with its place in the chain."""
-    entry = written.entry
+    chain: dict[str, JSON] = {"prev_hash": written.prev_hash, "hash": written.hash}
+    return describe_unchained(written.seq, written.entry) | chain
+
+
+def describe_unchained(seq: int, entry: Entry) -> dict[str, JSON]:
+    """An entry by itself, with its number."""
     return {
-        "seq": written.seq,
+        "seq": seq,
         "kind": entry.kind.value,
         "at_us": entry.at_us,
         "call_id": entry.call_id,
@@ -152,6 +157,4 @@ def describe_entry(written: WrittenEntry) -> dict[str, JSON]:
         "holds": list(entry.holds),
         "result": entry.result,
         "detail": dict(entry.detail),
-        "prev_hash": written.prev_hash,
-        "hash": written.hash,
     }

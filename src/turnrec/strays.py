@@ -39,7 +39,11 @@ class Cleared:
 
 
 class Strays:
-    """Looks through the recordings' folder once, before anything is recorded or served."""
+    """Looks through the recordings' folder once, before the API is open.
+
+    Calls may be recorded and joined meanwhile: the ledger knows a recording by its name before it
+    has a file.
+    """
 
     def __init__(self, ledger: Ledger, journal: Journal, notes: Notes, folder: Path) -> None:
         self._ledger = ledger

@@ -8,7 +8,7 @@ from typing import Any, Final
 from turnrec.answer import Status
 from turnrec.core.entry import JSON, Entry, EntryKind
 from turnrec.core.event import Event, project
-from turnrec.describe import instant
+from turnrec.describe import describe_unchained, instant
 from turnrec.simulate.wire import Command
 
 FORMAT: Final = 1
@@ -101,7 +101,9 @@ def to_json(simulation: Simulation) -> dict[str, JSON]:
         "steps": [_step(simulation, step) for step in simulation.steps],
         "events": [_event(simulation, event) for event in simulation.events],
         "recordings": [_recording(simulation, entry) for entry in simulation.closed],
-        "ledger": [_entry(seq, entry) for seq, entry in enumerate(simulation.entries, start=1)],
+        "ledger": [
+            describe_unchained(seq, entry) for seq, entry in enumerate(simulation.entries, start=1)
+        ],
     }
 
 
@@ -179,24 +181,3 @@ def spans_of(closed: Entry) -> list[dict[str, Any]]:
     """The spans of a closed recording, as the joining has entered them."""
     spans = closed.detail.get("spans")
     return [dict(one) for one in spans if isinstance(one, dict)] if isinstance(spans, list) else []
-
-
-def _entry(seq: int, entry: Entry) -> dict[str, JSON]:
-    return {
-        "seq": seq,
-        "kind": entry.kind,
-        "at_us": entry.at_us,
-        "call_id": entry.call_id,
-        "uniqueid": entry.uniqueid,
-        "recording_id": entry.recording_id,
-        "source": entry.source,
-        "actor": entry.actor,
-        "origin": entry.origin,
-        "action": entry.action,
-        "node": entry.node,
-        "turn": entry.turn,
-        "state": entry.state,
-        "holds": list(entry.holds),
-        "result": entry.result,
-        "detail": dict(entry.detail),
-    }
