@@ -36,8 +36,7 @@ os.execv(sys.executable, [sys.executable, "-m", "turnrec", *sys.argv[1:]])
 def analyzed(*words: str, folder: Path) -> str:
     """What systemd-analyze says of the units, each of their commands being there."""
     analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("no systemd-analyze here")
+    assert analyze is not None, "systemd-analyze is missing: Debian's package systemd has it"
     for unit in FOLDER.iterdir():
         text = unit.read_text("utf-8").replace(TURNREC, sys.executable)
         (folder / unit.name).write_text(text, "utf-8")
