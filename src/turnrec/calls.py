@@ -4,7 +4,7 @@ A turn or an action comes in, the recorder's tables decide, the driver has Aster
 that it is true, the ledger takes it, and only then is it answered. One lock a call keeps turns
 (AGI) and actions (AMI, HTTP, events) from crossing on one channel.
 
-This module owns the live calls and the order of things. It never speaks to Asterisk, a disk or a
+This module owns the order of things. It never speaks to Asterisk, a disk or a
 database itself: it drives the Protocols of `turnrec.ports`.
 """
 
@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, replace
 
 from turnrec.answer import Answer, Status
 from turnrec.core.agents import BACK, commands_after_agent
@@ -39,6 +37,7 @@ from turnrec.core.policy import Action, Bot, Default, UnknownNode, check_name
 from turnrec.core.recorder import Command, Event, Recorder, Source, suffer
 from turnrec.core.turns import plan_turn
 from turnrec.execution import Execution
+from turnrec.live import Live, LiveCalls
 from turnrec.notes import Job, Notes
 from turnrec.ports import (
     FlowSource,
@@ -55,9 +54,6 @@ logger = logging.getLogger(__name__)
 
 Clock = Callable[[], int]
 
-_ENDS_REMEMBERED: Final = 10_000
-"""Ends that the ledger may not hold yet: a few seconds' of the shortest calls, many times over."""
-
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -67,16 +63,6 @@ class Asker:
     actor: str | None = None
     reason: str | None = None
     """Why, in their own words."""
-
-
-@dataclass(slots=True)
-class _Live:
-    """A call with its lock."""
-
-    call: Call
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    overrun: bool = False
-    """A turn gave up waiting for the lock: whoever holds it must not leave anything recording."""
 
 
 class Calls:
@@ -94,16 +80,15 @@ class Calls:
         deadline_ms: int,
     ) -> None:
         self._flow = flow
-        self._memory = memory
         self._clock = clock
         self._new_id = new_id
         self._deadline_ms = deadline_ms
         self.notes = Notes(journal, clock)
         self.execution = Execution(self.notes, recordings, clock, new_id)
-        self._live: dict[str, _Live] = {}
+        self._live = LiveCalls(
+            memory, lambda call, path: self.notes.recovered(Job(call, path, Origin.SERVER))
+        )
         self._working: set[asyncio.Task[Answer]] = set()
-        self._reviving: dict[str, asyncio.Lock] = {}
-        self._ended: deque[str] = deque(maxlen=_ENDS_REMEMBERED)
         self.others: OtherRecorders | None = None
         """Set by whoever puts the two together: each knows the other."""
         self.listeners: Listeners | None = None
@@ -113,7 +98,7 @@ class Calls:
 
     def live(self) -> list[Call]:
         """The calls that have not ended, oldest first."""
-        return sorted((one.call for one in self._live.values()), key=lambda call: call.started_us)
+        return self._live.all()
 
     def find(self, uniqueid: str) -> Call | None:
         """The live call on a channel."""
@@ -137,7 +122,7 @@ class Calls:
         A second start by the same bot is the first one again.
         """
         try:
-            live = await self._recall(path)
+            live = await self._live.recall(path)
             if live is None:
                 live = self._begin_call(path, bot_name, external_id, asker)
         except TurnrecError as error:
@@ -225,7 +210,7 @@ class Calls:
             work: what is asked; it may raise any `TurnrecError`.
         """
         try:
-            live = await self._recall(path)
+            live = await self._live.recall(path)
             if live is None:
                 live, work = await self._begin_late(path, asker, work)
         except TurnrecError as error:
@@ -246,13 +231,12 @@ class Calls:
         """
         live = self._live.get(uniqueid)
         if live is None and path is not None:
-            live = await self._recall(path)
+            live = await self._live.recall(path)
         if live is None:
             return False
         async with self._locked(live, patient=True):
-            if self._live.pop(uniqueid, None) is None:
+            if not self._live.end(live):
                 return False
-            self._ended.append(live.call.id)
             job = Job(live.call, path, asker.origin, asker.actor)
             live.call.recorder = suffer(live.call.recorder, Event.HANGUP).after
             await self.execution.end_call(job)
@@ -264,20 +248,16 @@ class Calls:
 
     async def adopt(self, path: Path) -> Call | None:
         """Take up a call of an earlier process, if this channel carries one."""
-        live = await self._recall(path)
+        live = await self._live.recall(path)
         return None if live is None else live.call
 
     def restore(self, call: Call) -> bool:
-        """Register a call that is known from the ledger alone, so that it can be ended.
+        """Take up a call that is known from the ledger alone, so that it can be ended.
 
         Returns:
-            Whether it was. One that this process knows, or has ended since the ledger was read,
-            is left alone.
+            Whether it was: not if this process knows it, or has ended it since the ledger was read.
         """
-        if call.id in self._ended or call.uniqueid in self._live:
-            return False
-        self._live[call.uniqueid] = _Live(call)
-        return True
+        return self._live.restore(call)
 
     def finish_later(self, finished: FinishedRecording, uniqueid: str) -> None:
         """Join and enter a recording whose process died before it could."""
@@ -323,9 +303,7 @@ class Calls:
             # The bot is somebody new, too: a segment is of one company, and can be judged.
             await self.execution.renew(job)
 
-    def _begin_call(
-        self, path: Path, bot_name: str, external_id: str | None, asker: Asker
-    ) -> _Live:
+    def _begin_call(self, path: Path, bot_name: str, external_id: str | None, asker: Asker) -> Live:
         bot = self._bot(check_name(bot_name, "bot's name"))
         if external_id:
             check_name(external_id, "external id")
@@ -337,7 +315,7 @@ class Calls:
             started_us=self._clock(),
             external_id=external_id or None,
         )
-        live = self._live[call.uniqueid] = _Live(call)
+        live = self._live.add(call)
         job = Job(call, path, asker.origin, asker.actor)
         self.notes.note(
             job,
@@ -348,7 +326,7 @@ class Calls:
 
     async def _begin_late(
         self, path: Path, asker: Asker, work: Callable[[Job], Awaitable[None]]
-    ) -> tuple[_Live, Callable[[Job], Awaitable[None]]]:
+    ) -> tuple[Live, Callable[[Job], Awaitable[None]]]:
         """Begin a call whose turnrec-start was cut off before turnrec could answer it.
 
         What came of that start isn't known, so the call begins held, as the dialplan left it: the
@@ -377,31 +355,9 @@ class Calls:
             raise UnknownBotError(name, nearest(name, bots))
         return bots[name]
 
-    async def _recall(self, path: Path) -> _Live | None:
-        """The call on this channel, if need be from before a restart."""
-        live = self._live.get(path.uniqueid)
-        if live is not None:
-            return live
-        lock = self._reviving.setdefault(path.uniqueid, asyncio.Lock())
-        try:
-            async with lock:
-                live = self._live.get(path.uniqueid)
-                if live is None:
-                    call = await self._memory.revive(path)
-                    if call is not None and call.id in self._ended:
-                        call = None  # in between; its end may not be entered yet
-                    if call is not None:
-                        self.notes.recovered(Job(call, path, Origin.SERVER))
-                    live = (
-                        None if call is None else self._live.setdefault(path.uniqueid, _Live(call))
-                    )
-                return live
-        finally:
-            self._reviving.pop(path.uniqueid, None)
-
     async def _work(
         self,
-        live: _Live,
+        live: Live,
         path: Path,
         asker: Asker,
         work: Callable[[Job], Awaitable[None]],
@@ -418,7 +374,7 @@ class Calls:
 
     async def _work_through(
         self,
-        live: _Live,
+        live: Live,
         path: Path,
         asker: Asker,
         work: Callable[[Job], Awaitable[None]],
@@ -429,7 +385,7 @@ class Calls:
         try:
             async with self._locked(live, dialplan=path.is_dialplan):
                 # Whoever waited for the lock may have waited for the call's end.
-                has_ended = self._live.get(call.uniqueid) is not live
+                has_ended = not self._live.has(live)
                 error = (
                     CallEndedError("go on", call.recorder.state)
                     if has_ended
@@ -482,7 +438,7 @@ class Calls:
 
     @asynccontextmanager
     async def _locked(
-        self, live: _Live, *, dialplan: bool = False, patient: bool = False
+        self, live: Live, *, dialplan: bool = False, patient: bool = False
     ) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(None if patient else self._deadline_ms / 1000):
