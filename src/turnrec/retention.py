@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +21,15 @@ from turnrec.core.policy import Bot
 from turnrec.keeping import Asked, Keeper
 from turnrec.periodic import Periodic
 from turnrec.ports import FlowSource
+from turnrec.recordings.removing import names_below
 
 logger = logging.getLogger(__name__)
 
 _DAY_US: Final = 86_400 * 1_000_000
 _PAGE: Final = 100
+_NONE: Final[frozenset[str]] = frozenset()
+_BATCH: Final = 1000
+"""Names that are looked up in the ledger at once: memory doesn't grow with what is kept."""
 
 
 def wall_clock_us() -> int:
@@ -98,19 +102,22 @@ class Retention:
 
     async def _finish_deletions(self) -> None:
         """Take away the files of recordings whose tombstone is older than their end."""
-        places = (self._keeper.folder, self._keeper.spool)
-        present = await asyncio.to_thread(lambda: {one for place in places for one in _ids(place)})
-        if not present:
-            return
-        for record in await self._keeper.ledger.deleted_recordings():
-            if record.recording_id in present and self._keeper.files_of(record):
-                with contextlib.suppress(TurnrecError):
-                    await self._keeper.remove(record)
+        batches = _batches(self._keeper.folder, self._keeper.spool)
+        while ids := await asyncio.to_thread(next, batches, _NONE):
+            for record in await self._keeper.ledger.deleted_recordings(ids):
+                if self._keeper.files_of(record):
+                    with contextlib.suppress(TurnrecError):
+                        await self._keeper.remove(record)
 
 
-def _ids(folder: Path) -> Iterator[str]:
-    """The ids by which files below a folder may be named."""
-    for _, _, names in os.walk(folder):
-        for name in names:
-            yield name.lstrip(".").partition(".")[0]
-            yield name.lstrip(".").partition(".")[0].partition("-")[0]
+def _batches(*places: Path) -> Iterator[frozenset[str]]:
+    """The ids by which files below some folders may be named, a few at a time."""
+    ids: set[str] = set()
+    for name in itertools.chain.from_iterable(map(names_below, places)):
+        stem = name.lstrip(".").partition(".")[0]
+        ids |= {stem, stem.partition("-")[0]}
+        if len(ids) >= _BATCH:
+            yield frozenset(ids)
+            ids.clear()
+    if ids:
+        yield frozenset(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from turnrec.core.recorder import Source, State
 from turnrec.core.timeline import Gap, Segment
 from turnrec.keeping import Asked, Keeper, ReasonMissingError
 from turnrec.ledger.store import Ledger
-from turnrec.ledger.views import RecordingStatus
+from turnrec.ledger.views import RecordingRecord, RecordingStatus
 from turnrec.notes import Notes
 from turnrec.recordings.closer import Closer
 from turnrec.recordings.manifest_file import read_manifest
@@ -278,6 +278,31 @@ async def test_what_a_crash_left_after_the_tombstone_goes_at_the_next_look(tmp_p
         assert await house.retention(kyc=0).sweep() == 0
     assert not path.exists()
     assert kept.exists()
+
+
+async def test_however_many_files_there_are_a_look_holds_a_few_names_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnrec.retention._BATCH", 2)
+    for n in range(7):
+        await house.record(f"R{n}")
+        (house.spool / f"R{n}-1.wav").touch()
+    for name in ("R0", "R3", "R6"):
+        house.ledger.append(Entry(kind=EntryKind.DELETED, at_us=NOW_US, recording_id=name))
+    await house.ledger.flush()
+    asked: list[Collection[str]] = []
+    look = house.ledger.deleted_recordings
+
+    async def look_and_tell(among: Collection[str]) -> tuple[RecordingRecord, ...]:
+        asked.append(among)
+        return await look(among)
+
+    monkeypatch.setattr(house.ledger, "deleted_recordings", look_and_tell)
+    await house.retention(kyc=0).sweep()
+    left = {name.partition("-")[0].partition(".")[0] for name in house.present()}
+    assert left == {"R1", "R2", "R4", "R5"}
+    assert len(asked) > 3
+    assert max(map(len, asked)) <= 3
 
 
 async def test_files_that_will_not_go_are_said_aloud_and_tried_again(

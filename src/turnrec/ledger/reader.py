@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -138,10 +138,14 @@ class LedgerReader:
         )
         return await self._in_thread(_recordings, [recordings.c.first_seq.in_(oldest)], None)
 
-    async def deleted_recordings(self) -> tuple[RecordingRecord, ...]:
-        """Return the recordings with a tombstone, the newest first."""
-        is_deleted = recordings.c.status == RecordingStatus.DELETED.value
-        return await self._in_thread(_recordings, [is_deleted], None)
+    async def deleted_recordings(self, among: Collection[str]) -> tuple[RecordingRecord, ...]:
+        """Return those of some recordings that have a tombstone."""
+        # Not by status in the query: there are many tombstones, and few of them among these.
+        deleted = await self._in_thread(_deleted, tuple(among))
+        found: list[RecordingRecord] = []
+        for ids in _in_portions(deleted):
+            found += await self._in_thread(_recordings, [recordings.c.recording_id.in_(ids)], None)
+        return tuple(found)
 
     async def unclosed_recordings(self) -> tuple[RecordingRecord, ...]:
         """Return the recordings that no entry has closed, the newest first."""
@@ -311,13 +315,27 @@ def _told(
     return found, found[-1][0].seq if len(found) == limit else max(head.seq, after_seq)
 
 
+def _in_portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        yield ids[start : start + _IDS_A_QUERY]
+
+
 def _known(connection: Connection, recording_ids: Sequence[str]) -> frozenset[str]:
-    known: set[str] = set()
-    for start in range(0, len(recording_ids), _IDS_A_QUERY):
-        some = recording_ids[start : start + _IDS_A_QUERY]
-        query = select(recordings.c.recording_id).where(recordings.c.recording_id.in_(some))
-        known.update(connection.execute(query).scalars())
-    return frozenset(known)
+    return frozenset(_statuses(connection, recording_ids))
+
+
+def _deleted(connection: Connection, recording_ids: Sequence[str]) -> tuple[str, ...]:
+    statuses = _statuses(connection, recording_ids)
+    return tuple(one for one, status in statuses.items() if status == RecordingStatus.DELETED.value)
+
+
+def _statuses(connection: Connection, recording_ids: Sequence[str]) -> dict[str, str]:
+    statuses: dict[str, str] = {}
+    for some in _in_portions(recording_ids):
+        query = select(recordings.c.recording_id, recordings.c.status)
+        found = connection.execute(query.where(recordings.c.recording_id.in_(some)))
+        statuses.update((one, status) for one, status in found)
+    return statuses
 
 
 def _first_hash(connection: Connection) -> str | None:

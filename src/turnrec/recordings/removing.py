@@ -7,6 +7,7 @@ journaling file systems, snapshots and flash that would promise more than it doe
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -51,12 +52,31 @@ def files_of(
 def _own(folder: Path, recording_id: str) -> Iterator[Path]:
     own = re.compile(rf"\.?{re.escape(recording_id)}[.-].+")
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as files:  # a day may have very many
+            found = [
+                one.name
+                for one in files
+                if own.fullmatch(one.name) and (one.is_symlink() or not one.is_dir())
+            ]
     except (FileNotFoundError, NotADirectoryError):
         return
-    for path in paths:
-        if own.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
-            yield path
+    for name in sorted(found):
+        yield folder / name
+
+
+def names_below(folder: Path) -> Iterator[str]:
+    """The names of all files below a folder, read one by one: there may be millions.
+
+    What can't be read is left out.
+    """
+    folders = [folder]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as found:
+            for one in found:
+                if one.is_dir(follow_symlinks=False):
+                    folders.append(Path(one.path))
+                else:
+                    yield one.name
 
 
 def look_at(paths: Sequence[Path]) -> tuple[Doomed, ...]:
