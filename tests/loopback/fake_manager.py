@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.loopback.fake_ami import FakeAction, FakeAmi
 from tests.loopback.fake_asterisk import FakeChannel
 
@@ -38,8 +40,19 @@ def speaks_for(peer: FakeAmi, channel: FakeChannel) -> None:
         channel.variables[action.get("Variable") or ""] = action.get("Value") or ""
         action.answer("Success")
 
-    peer.on("MixMonitor", start)
-    peer.on("StopMixMonitor", stop)
-    peer.on("MixMonitorMute", mute)
-    peer.on("Getvar", getvar)
-    peer.on("Setvar", setvar)
+    def found(do: Callable[[FakeAction], None]) -> Callable[[FakeAction], None]:
+        """Do it, if it is asked of this channel: by its name now, or its uniqueid."""
+
+        def answer(action: FakeAction) -> None:
+            if action.get("Channel") in (channel.name, channel.uniqueid):
+                do(action)
+            else:
+                action.answer("Error", Message="No such channel")
+
+        return answer
+
+    peer.on("MixMonitor", found(start))
+    peer.on("StopMixMonitor", found(stop))
+    peer.on("MixMonitorMute", found(mute))
+    peer.on("Getvar", found(getvar))
+    peer.on("Setvar", found(setvar))

@@ -490,6 +490,16 @@ async def test_a_segment_over_ami_begins_after_a_ping_and_ends_by_its_id(tmp_pat
         assert (await peer.received("MixMonitor")).get("Command") is None
 
 
+async def test_a_channel_that_got_another_name_unheard_is_found(tmp_path: Path) -> None:
+    """A masquerade while AMI was down: "no such channel" would read as a monitor that is gone."""
+    async with bench(tmp_path) as b, manager(b) as (_, client):
+        driver = SegmentDriver(by_ami(b, client), b.spool, b.clock)
+        begun = await driver.begin(PART, None, 1)
+        b.caller.name = "PJSIP/other-00000009"
+        await driver.end(begun.monitor)
+        assert b.caller.running == []
+
+
 async def test_while_ami_is_down_nothing_is_sent_and_it_is_said_so(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         async with manager(b) as (_, client):

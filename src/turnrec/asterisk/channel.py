@@ -236,7 +236,12 @@ class AgiChannel:
 
 
 class AmiChannel:
-    """A channel reached by name over AMI: for what comes from outside its AGI session."""
+    """A channel reached over AMI: for what comes from outside its AGI session.
+
+    Asked for by its uniqueid, by which Asterisk finds a channel where it has none of that name
+    (measured on 16 and 22): a masquerade gives a channel another name, AMI may be down when it
+    does, and "no such channel" reads like a monitor that is gone.
+    """
 
     origin = "ami"
 
@@ -247,6 +252,7 @@ class AmiChannel:
         self._tally = Tally() if tally is None else tally
         self.name = name
         self.uniqueid = uniqueid
+        self._address = uniqueid or name  # without either, Getvar reads a global variable
 
     @property
     def order(self) -> str:
@@ -343,13 +349,13 @@ class AmiChannel:
 
     async def _get(self, variable: str) -> str:
         try:
-            response = await self._client_action("Getvar", Channel=self.name, Variable=variable)
+            response = await self._client_action("Getvar", Channel=self._address, Variable=variable)
         except AmiRefusedError:
             return ""
         return response.get("Value") or ""
 
     async def _action(self, action: str, **fields: str) -> None:
-        await self._client_action(action, Channel=self.name, **fields)
+        await self._client_action(action, Channel=self._address, **fields)
 
     async def _client_action(self, action: str, **fields: str) -> AmiResponse:
         try:
