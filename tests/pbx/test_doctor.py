@@ -462,7 +462,7 @@ FAULTS = (
     Fault("dialplan-current", without_stamp, "cp ", name="older"),
     Fault(
         "dialplan-current",
-        in_folder("turnrec.conf", "(turnrec.conf 1)", "(turnrec.conf 9)", "dialplan reload"),
+        in_folder("turnrec.conf", "(turnrec.conf 2)", "(turnrec.conf 9)", "dialplan reload"),
         "cp ",
         name="newer",
     ),
