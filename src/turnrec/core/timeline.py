@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from turnrec.core.anchors import Reach, Silences, Sound, find_sounds
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline_input import Gap, Segment, TimelineError, check
 
@@ -33,6 +34,9 @@ MARGIN_US: Final = 40_000
 """Method mute: how far past its edges a stretch reaches for sound, for 20 ms of jitter at each end,
 and how well its place in the part is known. What it finds there of the mute's zeros is left out
 again, where they were counted."""
+MUTE_TOLERANCE_US: Final = 120_000
+"""How far a mute's zeros may be from its length by the answers: at 44 calls sound ended up to 65 ms
+before the answer, for what was queued then was muted as well; one lacked 115 ms."""
 PLACEMENT_US: Final = 20_000
 """How well a part's place is known: the file tracks the wall clock to 20 ms."""
 
@@ -134,13 +138,15 @@ def lay_out(
     rate_hz: int,
     behavior: PauseBehavior,
     method: PauseMethod = PauseMethod.SEGMENT,
+    silences: Silences | None = None,
     zeros: Mapping[int, Zeros] | None = None,
 ) -> Layout:
     """Place segments and gaps in a file. A lost part is one of 0 samples.
 
-    With method mute, segments may share a part, each at its `offset_us`; `zeros` are those that a
-    segment's samples, as a layout without them has it, begin and end with. An end never seen is
-    taken to be the next thing known: the next gap, segment, or the close.
+    With method mute, segments may share a part, each at its `offset_us`, unless the `silences` of
+    the part tell better where the mutes are. `zeros` are those that a segment's samples, as a
+    layout without them has it, begin and end with. An end never seen is taken to be the next thing
+    known: the next gap, segment, or the close.
 
     Raises:
         TimelineError: the input contradicts itself.
@@ -150,7 +156,7 @@ def lay_out(
     bounds = check(opened_us, closed_us, segments, gaps, part_samples, method)
     *before, after = bounds.gaps_by_hole
     clock = _Clock(opened_us, rate_hz)
-    placing = _Placing(clock, part_samples, method, zeros or {}, closed_us)
+    placing = _Placing(clock, part_samples, method, silences or {}, zeros or {}, closed_us)
     spans: list[Span] = []
     position = 0
     for stretch, named in zip(placing.stretches(segments, bounds.ends_us), before, strict=True):
@@ -201,18 +207,62 @@ class _Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Run:
+    """A muted part's monitor, from its begin to its end."""
+
+    began_us: int
+    ended_us: int
+    held: int
+    rate_hz: int
+
+    def stray_us(self, since_us: int, sample: int) -> int:
+        """How far the part's length from a sample on is from the monitor's time since then."""
+        return abs(self._lag_us(since_us, sample))
+
+    def reach(self) -> Reach:
+        """How far a mute may lie from its place: what a part lacks may all be before it."""
+        lag_us = self._lag_us(self.began_us, 0)
+        return Reach(MARGIN_US + max(0, lag_us), MARGIN_US + max(0, -lag_us))
+
+    def _lag_us(self, since_us: int, sample: int) -> int:
+        held_us = _duration_us(max(0, self.held - sample), self.rate_hz)
+        return self.ended_us - since_us - held_us
+
+
+def _stray_us(run: _Run, segment: Segment, sound: Sound, ran_us: int) -> int | None:
+    """How far a segment's sound may be from its place, where the part's length alone tells.
+
+    None: it lies between two edges that are known. It can't have stood still for longer than it
+    had been running.
+    """
+    if sound.first is None and segment.offset_us:
+        return min(run.stray_us(run.began_us, 0), segment.offset_us + ran_us)
+    if sound.last is None:
+        return min(run.stray_us(segment.began_us, sound.first or 0), ran_us)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class _Placing:
     """What placing a segment takes beside the segment itself."""
 
     clock: _Clock
     part_samples: Mapping[str, int]
     method: PauseMethod
+    silences: Silences
     zeros: Mapping[int, Zeros]
     closed_us: int
 
     def stretches(self, segments: Sequence[Segment], ends_us: Sequence[int]) -> Iterator[_Stretch]:
         clock = self.clock
-        strays_us = self._strays_us(segments) if self.method is PauseMethod.MUTE else {}
+        runs = self._runs(segments) if self.method is PauseMethod.MUTE else {}
+        sounds = find_sounds(
+            segments,
+            self.silences,
+            {part: run.reach() for part, run in runs.items()},
+            tolerance_us=MUTE_TOLERANCE_US,
+            rate_hz=clock.rate_hz,
+        )
         previous: _Stretch | None = None
         followings = (*segments, None)[1:]
         for segment, ended_us, following in zip(segments, ends_us, followings, strict=True):
@@ -220,8 +270,11 @@ class _Placing:
             held = self.part_samples[segment.part]
             skew_us = (ended_us - segment.began_us) * CLOCK_SKEW_PPM // _SECOND_US
             tolerance = clock.samples(TOLERANCE_US + skew_us)
+            sound = sounds.get(segment.number, Sound())
             if self.method is PauseMethod.MUTE:
-                lead, part = self._of_shared_part(segment, claimed - start, previous, following)
+                lead, part = self._of_shared_part(
+                    segment, sound, claimed - start, previous, following
+                )
                 start -= lead
             else:
                 part = range(held if start + held <= claimed + tolerance else claimed - start)
@@ -235,10 +288,10 @@ class _Placing:
             if max(missing, excess) > tolerance:
                 # How long it stood still is known from its length, so no better than any length.
                 unsure_us += TOLERANCE_US
-            if segment.part in strays_us:
-                # It can't have stood still for longer than it had been running.
-                ran_us = segment.offset_us + ended_us - segment.began_us
-                unsure_us = MARGIN_US + min(strays_us[segment.part], ran_us)
+            if segment.part in runs:
+                ran_us = ended_us - segment.began_us
+                stray_us = _stray_us(runs[segment.part], segment, sound, ran_us)
+                unsure_us = MARGIN_US + (unsure_us if stray_us is None else stray_us)
             previous = _Stretch(
                 segment,
                 start,
@@ -251,57 +304,70 @@ class _Placing:
             )
             yield previous
 
-    def _strays_us(self, segments: Sequence[Segment]) -> dict[str, int]:
-        """How far each shared part's length is from its monitor's time; where, nobody knows.
-
-        A monitor that ends while muted ends, as far as is known, with the next one's beginning.
+    def _runs(self, segments: Sequence[Segment]) -> dict[str, _Run]:
+        """Each part's monitor: one that ends while muted ends, for all that is known, with the
+        next one's beginning.
         """
         begans_us: dict[str, int] = {}
         for segment in segments:
             begans_us.setdefault(segment.part, segment.began_us - segment.offset_us)
         ends_us = [*begans_us.values(), self.closed_us][1:]
-        held_us = {
-            part: _duration_us(self.part_samples[part], self.clock.rate_hz) for part in begans_us
-        }
         return {
-            part: abs(end_us - began_us - held_us[part])
-            for (part, began_us), end_us in zip(begans_us.items(), ends_us, strict=True)
+            part: _Run(began_us, ended_us, self.part_samples[part], self.clock.rate_hz)
+            for (part, began_us), ended_us in zip(begans_us.items(), ends_us, strict=True)
         }
 
     def _of_shared_part(
         self,
         segment: Segment,
+        sound: Sound,
         claimed: int,
         previous: _Stretch | None,
         following: Segment | None,
     ) -> tuple[int, range]:
         """By how many samples a muted part's stretch begins early, and which samples it takes.
 
-        The margins are open audio or the zeros that the mute wrote; no sample is taken twice. The
-        zeros are left out, for they alone tell where the mute was. But those that last longer than
-        a mute's own may be are somebody's silence, and up to the segment's edges they belong to it.
+        An edge at which the mute was found is that mute's. At another the margin is open audio or
+        the zeros that the mute wrote; no sample is taken twice. The zeros are left out, for they
+        alone tell where the mute was. But those that last longer than a mute's own may be are
+        somebody's silence, and up to the segment's edges they belong to it.
         """
         clock = self.clock
         margin = clock.samples(MARGIN_US)
-        offset = clock.samples(segment.offset_us)
+        claimed_offset = clock.samples(segment.offset_us)
+        if claimed_offset and sound.last is not None:
+            claimed_offset = max(0, sound.last - claimed)  # nearer than what the clock says
         free = clock.sample(segment.began_us) - (0 if previous is None else previous.end)
-        lead = min(margin, offset, free)
-        stop = min(self.part_samples[segment.part], offset + claimed + margin)
-        if previous is not None and previous.segment.part == segment.part:
-            lead = min(lead, offset - previous.part_start - previous.audio)
-        if following is not None and following.part == segment.part:
-            stop = min(stop, clock.samples(following.offset_us))
-        if offset - lead >= stop:
-            return 0, range(offset - lead, stop)
         zeros = self.zeros.get(segment.number, Zeros())
+        if sound.first is None:
+            offset = claimed_offset
+            lead = min(margin, offset, free)
+            if previous is not None and previous.segment.part == segment.part:
+                lead = min(lead, offset - previous.part_start - previous.audio)
+            begin = offset - lead
+        else:
+            # As near to the clock's place as an unmute is, it is the clock's; elsewhere, what came
+            # before it is missing in the part, and it began with its answer.
+            offset = begin = sound.first
+            early = clock.samples(segment.offset_us) - offset
+            lead = min(early, free) if abs(early) <= margin else 0
+        stop = min(self.part_samples[segment.part], begin + lead + claimed + margin)
+        if sound.last is not None:
+            return lead, range(begin, min(sound.last, stop))
+        if following is not None and following.part == segment.part:
+            stop = min(stop, max(begin, clock.samples(following.offset_us)))
+        if begin >= stop:
+            return 0, range(begin, stop)
         most = clock.samples(TOLERANCE_US)
-        beyond = max(0, stop - offset - claimed)
-        if zeros.before >= stop - offset + lead:
+        beyond = max(0, stop - begin - lead - claimed)
+        if zeros.before >= stop - begin:
             return 0, range(offset, stop - beyond)
         stop -= zeros.after if zeros.after <= beyond + most else beyond
-        if offset:  # the first one's begin is its monitor's, and no mute's end
-            lead -= zeros.before if zeros.before <= lead + most else lead
-        return lead, range(offset - lead, stop)
+        if offset and sound.first is None:  # the first one's begin is its monitor's, no mute's end
+            skipped = zeros.before if zeros.before <= lead + most else lead
+            lead -= skipped
+            begin += skipped
+        return lead, range(begin, stop)
 
 
 def _span(clock: _Clock, kind: SpanKind, start: int, end: int) -> Span:

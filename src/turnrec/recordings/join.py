@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from turnrec.core.anchors import Silences
 from turnrec.core.monitor import side_parts
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline import (
@@ -39,6 +41,8 @@ _PART: Final = re.compile(RECORDING_ID.pattern + r"-[0-9]{3,9}\.wav")
 _PART_ENDING: Final = re.compile(r"-[0-9]{3,9}\.wav")
 _PART_OR_SIDE: Final = re.compile(r"-[0-9]{3,9}(-[rt])?\.wav")
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\.wav")
+_LEAST_MUTE_US: Final = 20_000
+"""A packet: shorter silences are no mute's."""
 
 
 class UnsafeNameError(RecordingError):
@@ -136,7 +140,9 @@ def join(plan: JoinPlan) -> Joined:
     parts, problems = _read_parts(plan)
     layout = _lay_out(plan, parts)
     if plan.method is PauseMethod.MUTE:
-        layout = _lay_out(plan, parts, _zeros(layout, parts))
+        silences = _silences(plan, parts)
+        layout = _lay_out(plan, parts, silences)
+        layout = _lay_out(plan, parts, silences, _zeros(layout, parts))
         problems += _displaced(plan, layout)
     problems += _problems_of(layout, parts)
     problems += _strays(plan)
@@ -233,7 +239,10 @@ def _read_parts(plan: JoinPlan) -> tuple[dict[str, Part], list[str]]:
 
 
 def _lay_out(
-    plan: JoinPlan, parts: Mapping[str, Part], zeros: Mapping[int, Zeros] | None = None
+    plan: JoinPlan,
+    parts: Mapping[str, Part],
+    silences: Silences | None = None,
+    zeros: Mapping[int, Zeros] | None = None,
 ) -> Layout:
     return lay_out(
         opened_us=plan.opened_us,
@@ -247,8 +256,36 @@ def _lay_out(
         rate_hz=plan.rate_hz,
         behavior=plan.behavior,
         method=plan.method,
+        silences=silences,
         zeros=zeros,
     )
+
+
+def _silences(plan: JoinPlan, parts: Mapping[str, Part]) -> Silences:
+    """Where each shared part holds nothing but zeros, for as long as a mute may have been."""
+    names = [segment.part for segment in plan.segments]
+    shared = [name for name, times in Counter(names).items() if times > 1 and name in parts]
+    least = plan.rate_hz * _LEAST_MUTE_US // 1_000_000
+    return {name: tuple(_runs_of_zeros(parts[name], least)) for name in shared}
+
+
+def _runs_of_zeros(part: Part, least: int) -> Iterator[range]:
+    """The runs of at least so many zeros, in order, block by block."""
+    began: int | None = None
+    at = 0
+    for block in part.blocks():
+        is_zero = np.concatenate(([began is not None], block == 0))
+        edges = np.flatnonzero(is_zero[1:] != is_zero[:-1])
+        for edge in (edges + at).tolist():
+            if began is None:
+                began = edge
+                continue
+            if edge - began >= least:
+                yield range(began, edge)
+            began = None
+        at += len(block)
+    if began is not None and at - began >= least:
+        yield range(began, at)
 
 
 def _zeros(layout: Layout, parts: Mapping[str, Part]) -> dict[int, Zeros]:
@@ -274,11 +311,15 @@ def _leading_zeros(samples: Samples) -> int:
 
 
 def _displaced(plan: JoinPlan, layout: Layout) -> Iterator[str]:
-    """Parts of method mute that aren't as long as their monitor ran: nothing re-anchors them."""
+    """Parts of method mute that aren't as long as their monitor ran, and no mute tells where.
+
+    A stretch between two mutes that were found has a shortfall of its own.
+    """
     took_us = {segment.number: segment.took_us for segment in plan.segments}
+    told = {span.segment for span in layout.spans if span.kind is SpanKind.SHORTFALL}
     strays_us: dict[str, int] = {}
     for span in layout.spans:
-        if span.part is not None and span.segment is not None:
+        if span.part is not None and span.segment is not None and span.segment not in told:
             known_us = PLACEMENT_US + MARGIN_US + took_us[span.segment]
             most_us = max(strays_us.get(span.part, 0), span.uncertainty_us - known_us)
             strays_us[span.part] = most_us

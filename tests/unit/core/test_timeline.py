@@ -41,6 +41,7 @@ class Call:
     rate_hz: int = 8000
     method: PauseMethod = PauseMethod.SEGMENT
     zeros: dict[int, Zeros] | None = None
+    silences: dict[str, list[range]] | None = None
 
     def lay_out(self, behavior: PauseBehavior = PauseBehavior.SILENCE) -> Layout:
         return lay_out(
@@ -53,6 +54,7 @@ class Call:
             behavior=behavior,
             method=self.method,
             zeros=self.zeros,
+            silences=self.silences,
         )
 
 
@@ -352,6 +354,60 @@ def test_a_muted_part_that_stood_still_makes_all_of_it_uncertain() -> None:
     assert layout.spans[-1].begin_us == OPENED_US + 12 * S
 
 
+def stood_still(silences: list[range]) -> Layout:
+    """A second of the first stretch is not in the part: what follows lies earlier in it."""
+    segments = (
+        segment(1, 0, 3 * S, "r-001.wav"),
+        segment(2, 5 * S, 8 * S, "r-001.wav", 5 * S),
+        segment(3, 9 * S, 10 * S, "r-001.wav", 9 * S),
+    )
+    return replace(
+        call(10, [], [], [gap(3 * S, 5 * S), gap(8 * S, 9 * S)]),
+        segments=segments,
+        part_samples={"r-001.wav": 9 * 8_000},
+        method=PauseMethod.MUTE,
+        silences={"r-001.wav": silences},
+    ).lay_out()
+
+
+def test_a_mute_that_is_found_puts_what_follows_it_back_in_its_place() -> None:
+    layout = stood_still([range(16_000, 32_000), range(56_000, 64_000)])
+    assert shape(layout) == [
+        (SEGMENT, 0, 16_000),
+        (SHORTFALL, 16_000, 8_000),
+        (GAP, 24_000, 16_000),
+        (SEGMENT, 40_000, 24_000),
+        (GAP, 64_000, 8_000),
+        (SEGMENT, 72_000, 8_000),
+    ]
+    placed = [span for span in layout.spans if span.part_samples]
+    assert [span.part_start_sample for span in placed] == [0, 32_000, 64_000]
+    unsure_us = [span.uncertainty_us - PLACEMENT_US - MARGIN_US for span in placed]
+    assert unsure_us == [S + TOLERANCE_US, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "silences",
+    [
+        [range(15_000, 34_000)],
+        [range(16_000, 32_000), range(20_000, 36_000)],
+        [range(16_000, 24_000)],
+        [range(4_000, 20_000)],
+    ],
+    ids=["a caller was silent beside it", "there are two", "it is too short", "it is too far"],
+)
+def test_a_silence_that_may_be_another_moves_nothing(silences: list[range]) -> None:
+    assert shape(stood_still(silences)) == shape(stood_still([]))
+
+
+def test_before_a_mute_that_is_found_a_stretch_lies_as_long_as_it_was() -> None:
+    """Nothing was found before it: a caller was silent beside that mute."""
+    layout = stood_still([range(56_000, 64_000)])
+    second = next(span for span in layout.spans if span.segment == 2)
+    stop = second.part_start_sample + second.part_samples
+    assert (second.part_start_sample, stop) == (32_000 - 320, 56_000)
+
+
 def test_what_an_answer_took_is_uncertain_for_its_segment_and_the_gap_before() -> None:
     late = replace(segment(2, 2 * S, 3 * S), took_us=90 * MS)
     layout = call(3, [segment(1, 0, S), late], [8_000, 8_000], [gap(S, 2 * S)]).lay_out()
@@ -456,6 +512,7 @@ def calls(draw: st.DrawFn) -> Call:
     segments: list[Segment] = []
     gaps = [gap(0, now)] if now and draw(st.booleans()) else []
     held_us: dict[str, int] = {}
+    mutes: dict[str, list[tuple[int, int]]] = {}
     part, part_began = "", 0
     for number in range(1, draw(st.integers(0, 6)) + 1):
         if method is PauseMethod.SEGMENT or not part or draw(st.booleans()):
@@ -468,12 +525,21 @@ def calls(draw: st.DrawFn) -> Call:
         amiss = draw(st.integers(-50 * MS, 50 * MS) | st.integers(-3 * S, 3 * S))
         muted_tail = pause if method is PauseMethod.MUTE else 0
         held_us[part] = max(0, ended - part_began + muted_tail + amiss)
+        if pause and draw(st.booleans()):
+            moved = [draw(st.integers(-3 * S, 100 * MS)), draw(st.integers(-50 * MS, 50 * MS))]
+            begin = max(0, ended - part_began + moved[0])
+            mutes.setdefault(part, []).append((begin, max(begin, begin + pause + moved[1])))
         now = ended + pause
         if pause and draw(st.booleans()):
             middle = draw(st.integers(ended, now))
             gaps += [gap(ended, middle, "turn"), gap(middle, now, "agent", "fault")]
     samples = {name: held * rate_hz // S for name, held in held_us.items()}
-    return Call(OPENED_US + now, tuple(segments), tuple(gaps), samples, rate_hz, method)
+    made = Call(OPENED_US + now, tuple(segments), tuple(gaps), samples, rate_hz, method)
+    silences = {
+        name: [range(*(min(samples[name], us * rate_hz // S) for us in one)) for one in times]
+        for name, times in mutes.items()
+    }
+    return replace(made, silences=silences)
 
 
 def in_samples(call: Call, duration_us: int) -> int:

@@ -236,6 +236,26 @@ def test_a_muted_part_that_stood_still_is_a_problem_and_its_segments_are_uncerta
     assert [span.uncertainty_us for span in joined.spans if span.segment] == [3_060_000] * 3
 
 
+def test_what_follows_a_mute_is_in_its_place_although_the_part_stood_still_before(
+    bench: Bench,
+) -> None:
+    """A phone stalled for 517 ms in the first stretch."""
+    stalled = 8 * 517
+    before, after = tone(BOT, 24_000 - stalled), tone(CALLER, 24_000)
+    before[-1] = after[0] = 1
+    name = bench.add(0, 3, closed(np.concatenate([before, np.zeros(16_000, np.int16), after])))
+    later = Segment(2, name, OPENED_US + 5 * S, OPENED_US + 8 * S, 5 * S)
+    joined = join(
+        replace(bench.plan(8), method=PauseMethod.MUTE, segments=(*bench.segments, later))
+    )
+    heard = audio(bench.target)
+    assert np.array_equal(heard[: len(before)], before)
+    assert not heard[len(before) : 40_000].any()
+    assert np.array_equal(heard[40_000:], after)
+    (problem,) = joined.problems
+    assert problem.startswith("segment 1: 0.517 s are not in part")
+
+
 # ------------------------------------------------------------------ no file
 
 
