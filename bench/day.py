@@ -33,6 +33,8 @@ from turnrec.web.client import ControlClient, ServerUnreachableError
 _START_S: Final = 60.0
 _STOP_S: Final = 120.0
 _DRAIN_S: Final = 1800.0
+_LOOK_OVER_S: Final = 200
+"""A day has 24 looks of the retention at all that is kept; at this speed, so has the bench."""
 _WARM: Final = 0.1
 """What counts as warming up: the memory of the first tenth is left out of the slope."""
 
@@ -118,6 +120,7 @@ def _settings(folder: Path, ami_port: int | None) -> Path:
         f'asterisk_spool_dir = "{ASTERISK_SPOOL}"',
         '[ledger]\nurl = "sqlite:///ledger.db"',
         '[flow]\npath = "flow.yaml"',
+        f"[retention]\ninterval_s = {_LOOK_OVER_S}",
     ]
     path = folder / "turnrec.toml"
     path.write_text("\n".join(lines) + "\n", "utf-8")

@@ -230,6 +230,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.pbx
+@pytest.mark.spare
 async def test_asterisk_takes_calls_with_a_password_and_hangs_up_before_it_ends(
     running: Running,
 ) -> None:

@@ -128,6 +128,7 @@ def test_it_serves_with_its_page_and_the_samples_that_came_with_it(
 
 
 @pytest.mark.pbx
+@pytest.mark.spare
 def test_the_demo_runs_from_the_wheel(installed: Installed, asterisk_22: Installation) -> None:
     done = installed.run("turnrec", "demo", "--dir", "demo", timeout_s=600)
     assert done.returncode == 0, done.stdout + done.stderr

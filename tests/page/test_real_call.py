@@ -27,7 +27,7 @@ from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import Call, Clip, MediaClock, MediaOptions, Phone, Silence
 from turnrec.web.access import Right
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 FLOW = """
 version: 1

@@ -32,7 +32,7 @@ from turnrec.core.entry import EntryKind
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 FLOW = """
 version: 1

@@ -13,7 +13,7 @@ from turnrec.ledger.keys import make_key
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 
 def elsewhere(folder: Path, key: Path) -> Path:

@@ -37,7 +37,7 @@ from turnrec.core.policy import Action
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 SECRET = "5557430691284"  # what only a log that says too much would hold
 

@@ -25,7 +25,7 @@ from tests.pbx.rig import Rig, rig, until
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 BOT = dialplan("start", "open", "ask", "open")
 DONE, REFUSED, WRONG, NOBODY = 0, 1, 2, 3

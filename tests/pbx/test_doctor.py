@@ -34,7 +34,7 @@ from turnrec.pbx import instance
 from turnrec.pbx.configuration import PbxSettings, templates_dir
 from turnrec.pbx.packages import Installation
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 FLOW = """\
 version: 1

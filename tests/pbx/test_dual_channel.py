@@ -30,7 +30,7 @@ from turnrec.recordings.sound import hash_file
 from turnrec.verify.findings import Status
 from turnrec.verify.run import Evidence, verify
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 OPEN_TURNS = 3
 

@@ -27,7 +27,7 @@ from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Tone
 from turnrec.web.access import Right
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 AGENT_HZ, CALLER_TO_AGENT_HZ, CALLER_HZ = 1700, 1300, 500
 TURNS = ("open", "ask", "open")

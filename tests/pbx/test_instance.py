@@ -24,7 +24,7 @@ from turnrec.pbx.errors import (
 from turnrec.pbx.instance import Pbx
 from turnrec.pbx.packages import Installation, Release
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 WAITING = "[turnrec-tests](+)\nexten => hear,1,Answer()\n same => n,Wait(60)\n"
 SOON_S = 60

@@ -14,7 +14,7 @@ from tests.pbx.test_cli import DONE, REFUSED, asterisk_command, held_at
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 BOT = dialplan("start", "open", "ask", "open")
 NO_COMMAND = ("--asterisk", "false")

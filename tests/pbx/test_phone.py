@@ -25,7 +25,7 @@ from turnrec.pbx.phone import (
     Tone,
 )
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 # 7 and a port: a phone dialled at its contact, as an agent's is.
 DIALPLAN = """

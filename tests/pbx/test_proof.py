@@ -21,7 +21,7 @@ from turnrec.verify.cli import as_page
 from turnrec.verify.findings import Status
 from turnrec.verify.run import Evidence, verify
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 EDGE_MS = 20.0
 QUIET = 200

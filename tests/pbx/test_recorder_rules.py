@@ -30,7 +30,7 @@ from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.packages import Installation, Release, ensure
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 FLOW = """
 version: 1

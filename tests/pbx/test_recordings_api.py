@@ -20,7 +20,7 @@ from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone
 from turnrec.web.access import Right
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 AT = "/v1/recordings"
 FLOW = """

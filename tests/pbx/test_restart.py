@@ -30,7 +30,7 @@ from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 BOT = dialplan("start", "open", "ask", "open", "ask", "open")
 BOTH_METHODS = ("segment", "mute")

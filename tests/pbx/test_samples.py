@@ -21,7 +21,7 @@ from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Silence, Tone
 from turnrec.web.access import Right
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 ROOT = Path(__file__).parents[2]
 PAGES = (

@@ -25,7 +25,7 @@ from tests.unit.deploy.units import Unit
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 BOT = dialplan("start", "open", "ask", "open", "open")
 

@@ -45,7 +45,7 @@ from turnrec.pbx.phone import (
     Phone,
 )
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 FLOW = """
 version: 1

@@ -14,7 +14,7 @@ from tests.pbx.rig import WAIT_S, Rig, rig, until
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, MediaOptions, Phone, Silence
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 SEEN = "a row of a list was cut by a forged line end"
 WAITS = "\n[turnrec-tests](+)\nexten => waits,1,Answer()\n same => n,Wait(600)\n"

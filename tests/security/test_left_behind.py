@@ -23,7 +23,7 @@ from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 MADE_HERE = frozenset({"pbx", "sounds", "pytest"})
 """Folders of the rig: the PBX's own, and the prompts."""
