@@ -30,6 +30,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+_HOME: Final = Path("/var/lib/turnrec")
+_KEPT: Final = "access.json"
 _KEY_NAME: Final = "docker"
 _WATCHDOG_S: Final = 5.0
 _READY_S: Final = 60.0
@@ -122,10 +124,6 @@ def _prepare() -> tuple[Place, Passwords]:
         make_key(home / "signing.key")
     write_configuration(installation, place, passwords)
     return place, passwords
-
-
-_HOME: Final = Path("/var/lib/turnrec")
-_KEPT: Final = "access.json"
 
 
 def _api_key(path: Path) -> str:
