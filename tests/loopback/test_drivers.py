@@ -38,7 +38,6 @@ from turnrec.asterisk.channel import AgiChannel, AmiChannel
 from turnrec.asterisk.mixmonitor import MuteDriver, SegmentDriver
 from turnrec.asterisk.paths import mutes_by_id
 from turnrec.asterisk.spool import Spool
-from turnrec.asterisk.tally import Deed, Tally
 from turnrec.core.errors import (
     AsteriskUnreachableError,
     CommandRefusedError,
@@ -47,7 +46,7 @@ from turnrec.core.errors import (
     SegmentNotStartedError,
     UnansweredError,
 )
-from turnrec.core.monitor import Begun, Monitor, Start
+from turnrec.core.monitor import Begun, Monitor
 
 HANG_MS = int(HANG_S * 1000)
 PART = "R1-001.wav"
@@ -489,20 +488,6 @@ async def test_a_segment_over_ami_begins_after_a_ping_and_ends_by_its_id(tmp_pat
         assert (await driver.end(begun.monitor)).proof == "monitor gone, file closed"
         assert b.caller.running == []
         assert (await peer.received("MixMonitor")).get("Command") is None
-
-
-async def test_a_start_that_asterisk_never_got_is_counted_no_longer(tmp_path: Path) -> None:
-    """Or a stranger's recorder would be taken for it, and run on through a pause."""
-    async with bench(tmp_path) as b:
-        tally = Tally()
-        tally.ours(b.caller.uniqueid, Deed.START)  # the session broke before it was read
-
-        async def rule_out(session: AgiSession) -> bool:
-            driver = SegmentDriver(AgiChannel(session, tally), b.spool, b.clock)
-            return await driver.rule_out(Start(PART, driver.order, 0))
-
-        assert await b.in_session(rule_out)
-    assert tally.seen(b.caller.uniqueid, Deed.START), "it is somebody else's"
 
 
 async def test_a_channel_that_got_another_name_unheard_is_found(tmp_path: Path) -> None:

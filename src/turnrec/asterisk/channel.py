@@ -76,9 +76,6 @@ class Channel(Protocol):
     async def start_monitor(self, file: str, options: str) -> None:
         """Run MixMonitor. Its answer says nothing about the file."""
 
-    def never_started(self) -> None:
-        """Take note that a start which nobody had answered was not done, or wrote nothing."""
-
     async def stop_monitor(self, monitor_id: str) -> None:
         """Run StopMixMonitor. Its answer says nothing about the monitor."""
 
@@ -170,10 +167,6 @@ class AgiChannel:
         """Run MixMonitor by EXEC. Whatever is answered: the look that follows decides."""
         self._tally.ours(self.uniqueid, Deed.START)
         await self._session.command("EXEC", "MixMonitor", f"{file},{options}")
-
-    def never_started(self) -> None:
-        """Count it no longer: a stranger's start would be taken for it."""
-        self._tally.undone(self.uniqueid, Deed.START)
 
     async def stop_monitor(self, monitor_id: str) -> None:
         """Run StopMixMonitor by EXEC, the ID sent literally: AGI expands no variables."""
@@ -274,9 +267,6 @@ class AmiChannel:
         except AmiRefusedError:
             self._tally.undone(self.uniqueid, Deed.START)
             raise
-
-    def never_started(self) -> None:
-        """A refusal has been counted; what is sent otherwise is done, while the session lasts."""
 
     async def stop_monitor(self, monitor_id: str) -> None:
         """Run the action StopMixMonitor. A refusal (gone already) is left to the look."""

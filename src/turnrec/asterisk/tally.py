@@ -34,12 +34,9 @@ class Tally:
             self._ours.setdefault(uniqueid, Counter())[deed] += 1
 
     def undone(self, uniqueid: str, deed: Deed) -> None:
-        """Take back a command that Asterisk refused, or never got: it has no event.
-
-        None is left of those that AMI was lost after (`rest`).
-        """
-        ours = self._ours.get(uniqueid, Counter())
-        ours[deed] = max(0, ours[deed] - 1)
+        """Take back a command that Asterisk refused: it has no event."""
+        if self._is_counting:
+            self._ours.setdefault(uniqueid, Counter())[deed] -= 1
 
     def rest(self) -> None:
         """AMI is lost: nobody tells of our commands any more. Who is a stranger stays known."""
