@@ -125,6 +125,8 @@ class Net:
         heard, self._heard = self._heard or set(), None
         live = {call.uniqueid for call in self._calls.live()}
         self._ways.tally.forget_all_but(heard | live | {leg.uniqueid for leg, _ in rows})
+        for leg, _ in rows:
+            self._hear_name(leg.uniqueid, leg.name)
         for leg, bridge_id in unheard:
             if leg.uniqueid not in heard:
                 self._bridges.entered(bridge_id, leg, kind=kinds.get(bridge_id, ""))
@@ -186,10 +188,20 @@ class Net:
 
     def _renamed(self, event: AmiEvent) -> Iterable[str]:
         uniqueid, name = event.get("Uniqueid") or "", event.get("Newname") or ""
-        call = self._calls.find(uniqueid)
-        if call is not None and name:
-            call.channel = name
+        self._hear_name(uniqueid, name)
         return self._bridges.renamed(uniqueid, name)
+
+    def _hear_name(self, uniqueid: str, name: str) -> None:
+        call = self._calls.find(uniqueid)
+        if call is not None and name not in ("", call.channel):
+            self._spawn(self._ask_name(call))
+
+    async def _ask_name(self, call: Call) -> None:
+        """Take the name that its channel has now: a caller can forge who told of another."""
+        try:
+            call.channel = (await self._ways.named(call.uniqueid)).name
+        except TurnrecError as error:  # the next list tells of it again
+            logger.info("channel %s was not asked for its name: %s", call.uniqueid, error)
 
     def _called(self, event: AmiEvent) -> Iterable[str]:
         self._talks.sought(event.get("Uniqueid") or "")

@@ -149,7 +149,7 @@ async def _by_ami(settings: AmiSettings, spool: Spool) -> _Sweep:
                 continue  # AMI would answer with a global variable
             sweep.uniqueids.add(uniqueid)
             try:
-                await _stop_on(AmiChannel(client, name, name), spool, sweep)
+                await _stop_on(AmiChannel(client, name, uniqueid), spool, sweep)
             except TurnrecError as error:
                 sweep.unsure.append(f"channel {name} was not looked at ({error})")
         return sweep

@@ -290,7 +290,9 @@ class FakeChannel:
                 return
 
     def value_of(self, name: str) -> str:
-        """A channel variable, or MIXMONITOR(id,filename)."""
+        """A channel variable, CHANNEL(name), or MIXMONITOR(id,filename)."""
+        if name == "CHANNEL(name)":
+            return self.name
         function = re.fullmatch(r"MIXMONITOR\((.*),filename\)", name)
         if function is None:
             return self.variables.get(name, "")

@@ -235,12 +235,15 @@ class AgiChannel:
             raise UnansweredError(str(error)) from error
 
 
-class AmiChannel:
-    """A channel reached over AMI: for what comes from outside its AGI session.
+_NO_CHANNEL: Final = "no such channel"
 
-    Asked for by its uniqueid, by which Asterisk finds a channel where it has none of that name
-    (measured on 16 and 22): a masquerade gives a channel another name, AMI may be down when it
-    does, and "no such channel" reads like a monitor that is gone.
+
+class AmiChannel:
+    """A channel reached by name over AMI: for what comes from outside its AGI session.
+
+    A masquerade gives a channel another name, AMI may be down when it does, and "no such channel"
+    would read like a monitor that is gone. So that answer is asked about by the uniqueid. Not
+    every command is: for that Asterisk goes through all channels, and locks each.
     """
 
     origin = "ami"
@@ -252,7 +255,6 @@ class AmiChannel:
         self._tally = Tally() if tally is None else tally
         self.name = name
         self.uniqueid = uniqueid
-        self._address = uniqueid or name  # without either, Getvar reads a global variable
 
     @property
     def order(self) -> str:
@@ -349,13 +351,33 @@ class AmiChannel:
 
     async def _get(self, variable: str) -> str:
         try:
-            response = await self._client_action("Getvar", Channel=self._address, Variable=variable)
+            response = await self._on_channel("Getvar", Variable=variable)
         except AmiRefusedError:
             return ""
         return response.get("Value") or ""
 
     async def _action(self, action: str, **fields: str) -> None:
-        await self._client_action(action, Channel=self._address, **fields)
+        await self._on_channel(action, **fields)
+
+    async def _on_channel(self, action: str, **fields: str) -> AmiResponse:
+        try:
+            return await self._client_action(action, Channel=self.name, **fields)
+        except AmiRefusedError as error:
+            if _NO_CHANNEL not in str(error).lower() or not await self._has_another_name():
+                raise
+        return await self._client_action(action, Channel=self.name, **fields)
+
+    async def _has_another_name(self) -> bool:
+        """Ask by the uniqueid, by which Asterisk finds a channel where it has none of that name."""
+        if self.uniqueid in ("", self.name):
+            return False
+        asked = {"Channel": self.uniqueid, "Variable": "CHANNEL(name)"}
+        try:
+            name = (await self._client_action("Getvar", **asked)).get("Value") or ""
+        except AmiRefusedError:
+            return False
+        before, self.name = self.name, name or self.name
+        return self.name != before
 
     async def _client_action(self, action: str, **fields: str) -> AmiResponse:
         try:

@@ -67,13 +67,13 @@ def settle(dialogue: Dialogue) -> None:
     dialogue.set(_HOLDS, ":".join([*filter(None, [holds]), "turn", "fault"]))
     if state == "recording":
         dialogue.set(_STATE, "paused")
-    stopped = None
-    while monitor != stopped and _MONITOR_ID.fullmatch(monitor):
+    # Its ID goes first: one that begins meanwhile, over HTTP, writes down its own, be it the same.
+    dialogue.set(_MONITOR, "")
+    while _MONITOR_ID.fullmatch(monitor):
         # Sent as it is: AGI expands no variables, and says that all went well to anything.
         dialogue.ask("EXEC", "StopMixMonitor", monitor)
-        stopped = monitor
-        (monitor,) = _read(dialogue, _MONITOR)  # over HTTP another one may have begun
-    dialogue.set(_MONITOR, "")
+        (monitor,) = _read(dialogue, _MONITOR)
+        dialogue.set(_MONITOR, "")
     dialogue.set(_STATUS, FAILCLOSED)
 
 

@@ -185,16 +185,19 @@ def test_without_a_status_our_own_monitor_is_stopped_by_its_id(
     assert peer.variables["TURNREC_STATE"] == "paused"
 
 
-def test_a_monitor_that_began_while_ours_was_stopped_is_stopped_as_well() -> None:
+@pytest.mark.parametrize("another", ["0x7f0000b0", MONITOR], ids=["another ID", "the same again"])
+def test_a_monitor_that_began_while_ours_was_stopped_is_stopped_as_well(another: str) -> None:
+    begun = iter([another])
+
     def ended(peer: Peer) -> bytes:
-        peer.variables["TURNREC_MIXMON_ID"] = "0x7f0000b0"  # by a command over HTTP
+        peer.variables["TURNREC_MIXMON_ID"] = next(begun, "")  # by a command over HTTP
         return b"200 result=0\n"
 
     peer = Peer(server_died, commands={f'EXEC "StopMixMonitor" "{MONITOR}"': ended})
     peer.variables["TURNREC_MIXMON_ID"] = MONITOR
     with pytest.raises(FailedClosedError):
         on(peer).turn("ask_otp")
-    assert stops(peer) == [f'EXEC "StopMixMonitor" "{one}"' for one in (MONITOR, "0x7f0000b0")]
+    assert stops(peer) == [f'EXEC "StopMixMonitor" "{one}"' for one in (MONITOR, another)]
     assert peer.variables["TURNREC_MIXMON_ID"] == ""
 
 

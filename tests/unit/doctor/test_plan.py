@@ -24,7 +24,7 @@ def step(application: str, data: str, context: str = "from-sip") -> Step:
 # ------------------------------------------------------------------ the stamp
 
 
-STEPS_OF_STAMP = {1: "666f993efdcfa6b2", 2: "ab6fa56d6c2c332e"}
+STEPS_OF_STAMP = {1: "666f993efdcfa6b2", 2: "829750b827aeb78f"}
 
 
 def test_a_change_of_turnrec_conf_raises_its_version() -> None:

@@ -56,7 +56,7 @@ def test_an_action_of_several_lines_is_shown_in_one(flow: Path) -> None:
     done = simulate(flow, "--path", "ask", bot="mute")
     (mute,) = (line for line in done.stdout.splitlines() if "Action: MixMonitorMute" in line)
     assert mute.endswith(
-        "AMI Action: MixMonitorMute | Channel: 1767225600.1 | Direction: both | State: 1"
+        "AMI Action: MixMonitorMute | Channel: PJSIP/caller-00000001 | Direction: both | State: 1"
         " | MixMonitorID: 0x7f0000000001  ->  Success"
     )
 
