@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from turnrec.core.anchors import Reach, Silences, Sound, find_sounds
+from turnrec.core.anchors import Silences, Sound, find_sounds
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline_input import Gap, Segment, TimelineError, check
 
@@ -34,9 +34,10 @@ MARGIN_US: Final = 40_000
 """Method mute: how far past its edges a stretch reaches for sound, for 20 ms of jitter at each end,
 and how well its place in the part is known. What it finds there of the mute's zeros is left out
 again, where they were counted."""
-MUTE_TOLERANCE_US: Final = 120_000
-"""How far a mute's zeros may be from its length by the answers: at 44 calls sound ended up to 65 ms
-before the answer, for what was queued then was muted as well; one lacked 115 ms."""
+BACKLOG_US: Final = 100_000
+"""Method mute: how much of the past an unmute may uncover, because MixMonitor had not read it yet
+(20 ms were found with a guard of 80; asterisk-facts.md). Behind a mute's own zeros as much is left
+out, less the margin; where the clock says when it ended, it is in the guard."""
 PLACEMENT_US: Final = 20_000
 """How well a part's place is known: the file tracks the wall clock to 20 ms."""
 
@@ -96,6 +97,8 @@ class Layout:
     behavior: PauseBehavior
     spans: tuple[Span, ...]
     samples: int
+    anchored: frozenset[str] = frozenset()
+    """The muted parts in which the mutes were found; the clock alone places the others."""
 
     @property
     def audible_samples(self) -> int:
@@ -159,7 +162,10 @@ def lay_out(
     placing = _Placing(clock, part_samples, method, silences or {}, zeros or {}, closed_us)
     spans: list[Span] = []
     position = 0
-    for stretch, named in zip(placing.stretches(segments, bounds.ends_us), before, strict=True):
+    runs = placing.runs(segments)
+    sounds = placing.sounds(segments, runs)
+    stretches = placing.stretches(segments, bounds.ends_us, runs, sounds)
+    for stretch, named in zip(stretches, before, strict=True):
         uncertainty_us = PLACEMENT_US + stretch.segment.took_us
         spans += _hole(clock, position, stretch.start, named, uncertainty_us)
         spans += _audible(clock, stretch)
@@ -167,7 +173,9 @@ def lay_out(
     spans += _hole(clock, position, max(position, clock.sample(closed_us)), after)
     if behavior is PauseBehavior.SKIP:
         spans = list(_folded(spans))
-    return Layout(rate_hz, behavior, tuple(spans), sum(span.samples for span in spans))
+    anchored = frozenset(segment.part for segment in segments if segment.number in sounds)
+    samples = sum(span.samples for span in spans)
+    return Layout(rate_hz, behavior, tuple(spans), samples, anchored)
 
 
 # ------------------------------------------------------------------ placing
@@ -215,30 +223,27 @@ class _Run:
     held: int
     rate_hz: int
 
-    def stray_us(self, since_us: int, sample: int) -> int:
-        """How far the part's length from a sample on is from the monitor's time since then."""
-        return abs(self._lag_us(since_us, sample))
-
-    def reach(self) -> Reach:
-        """How far a mute may lie from its place: what a part lacks may all be before it."""
-        lag_us = self._lag_us(self.began_us, 0)
-        return Reach(MARGIN_US + max(0, lag_us), MARGIN_US + max(0, -lag_us))
-
-    def _lag_us(self, since_us: int, sample: int) -> int:
+    def lacks_us(self, since_us: int | None = None, sample: int = 0) -> int:
+        """How much of the monitor's time since then the part lacks from a sample on."""
         held_us = _duration_us(max(0, self.held - sample), self.rate_hz)
-        return self.ended_us - since_us - held_us
+        return self.ended_us - (self.began_us if since_us is None else since_us) - held_us
+
+    def stray_us(self, since_us: int | None = None, sample: int = 0) -> int:
+        """How far the part's length is from the monitor's time."""
+        return abs(self.lacks_us(since_us, sample))
 
 
-def _stray_us(run: _Run, segment: Segment, sound: Sound, ran_us: int) -> int | None:
+def _stray_us(run: _Run, segment: Segment, sound: Sound | None, ran_us: int) -> int | None:
     """How far a segment's sound may be from its place, where the part's length alone tells.
 
     None: it lies between two edges that are known. It can't have stood still for longer than it
     had been running.
     """
-    if sound.first is None and segment.offset_us:
-        return min(run.stray_us(run.began_us, 0), segment.offset_us + ran_us)
-    if sound.last is None:
-        return min(run.stray_us(segment.began_us, sound.first or 0), ran_us)
+    if segment.offset_us and (sound is None or sound.first is None):
+        return min(run.stray_us(), segment.offset_us + ran_us)
+    if sound is None or sound.last is None:
+        first = 0 if sound is None or sound.first is None else sound.first
+        return min(run.stray_us(segment.began_us, first), ran_us)
     return None
 
 
@@ -253,16 +258,14 @@ class _Placing:
     zeros: Mapping[int, Zeros]
     closed_us: int
 
-    def stretches(self, segments: Sequence[Segment], ends_us: Sequence[int]) -> Iterator[_Stretch]:
+    def stretches(
+        self,
+        segments: Sequence[Segment],
+        ends_us: Sequence[int],
+        runs: Mapping[str, _Run],
+        sounds: Mapping[int, Sound],
+    ) -> Iterator[_Stretch]:
         clock = self.clock
-        runs = self._runs(segments) if self.method is PauseMethod.MUTE else {}
-        sounds = find_sounds(
-            segments,
-            self.silences,
-            {part: run.reach() for part, run in runs.items()},
-            tolerance_us=MUTE_TOLERANCE_US,
-            rate_hz=clock.rate_hz,
-        )
         previous: _Stretch | None = None
         followings = (*segments, None)[1:]
         for segment, ended_us, following in zip(segments, ends_us, followings, strict=True):
@@ -270,7 +273,7 @@ class _Placing:
             held = self.part_samples[segment.part]
             skew_us = (ended_us - segment.began_us) * CLOCK_SKEW_PPM // _SECOND_US
             tolerance = clock.samples(TOLERANCE_US + skew_us)
-            sound = sounds.get(segment.number, Sound())
+            sound = sounds.get(segment.number)
             if self.method is PauseMethod.MUTE:
                 lead, part = self._of_shared_part(
                     segment, sound, claimed - start, previous, following
@@ -280,7 +283,7 @@ class _Placing:
                 part = range(held if start + held <= claimed + tolerance else claimed - start)
             audio = len(part)
             if following is not None:
-                audio = min(audio, clock.sample(following.began_us) - start)
+                audio = max(0, min(audio, clock.sample(following.began_us) - start))
             end = max(start + audio, claimed)
             missing = end - start - audio
             excess = held - audio if self.method is PauseMethod.SEGMENT else 0
@@ -292,6 +295,8 @@ class _Placing:
                 ran_us = ended_us - segment.began_us
                 stray_us = _stray_us(runs[segment.part], segment, sound, ran_us)
                 unsure_us = MARGIN_US + (unsure_us if stray_us is None else stray_us)
+                if sound is not None:
+                    unsure_us += min(BACKLOG_US, runs[segment.part].stray_us())
             previous = _Stretch(
                 segment,
                 start,
@@ -304,10 +309,13 @@ class _Placing:
             )
             yield previous
 
-    def _runs(self, segments: Sequence[Segment]) -> dict[str, _Run]:
-        """Each part's monitor: one that ends while muted ends, for all that is known, with the
-        next one's beginning.
+    def runs(self, segments: Sequence[Segment]) -> dict[str, _Run]:
+        """Each shared part's monitor.
+
+        One that ends while muted ends, for all that is known, with the next one's beginning.
         """
+        if self.method is not PauseMethod.MUTE:
+            return {}
         begans_us: dict[str, int] = {}
         for segment in segments:
             begans_us.setdefault(segment.part, segment.began_us - segment.offset_us)
@@ -317,57 +325,64 @@ class _Placing:
             for (part, began_us), ended_us in zip(begans_us.items(), ends_us, strict=True)
         }
 
+    def sounds(self, segments: Sequence[Segment], runs: Mapping[str, _Run]) -> dict[int, Sound]:
+        """Each segment's sound in its part, where the part's mutes were found."""
+        sounds: dict[int, Sound] = {}
+        for part, run in runs.items():
+            sounds |= find_sounds(
+                [one for one in segments if one.part == part],
+                self.silences.get(part, ()),
+                held=run.held,
+                lacks_us=run.lacks_us(),
+                rate_hz=run.rate_hz,
+            )
+        return sounds
+
     def _of_shared_part(
         self,
         segment: Segment,
-        sound: Sound,
+        sound: Sound | None,
         claimed: int,
         previous: _Stretch | None,
         following: Segment | None,
     ) -> tuple[int, range]:
         """By how many samples a muted part's stretch begins early, and which samples it takes.
 
-        An edge at which the mute was found is that mute's. At another the margin is open audio or
-        the zeros that the mute wrote; no sample is taken twice. The zeros are left out, for they
-        alone tell where the mute was. But those that last longer than a mute's own may be are
-        somebody's silence, and up to the segment's edges they belong to it.
+        The margins are open audio or the zeros that the mute wrote; no sample is taken twice. The
+        zeros are left out, for they alone tell where the mute was. But those that last longer than
+        a mute's own may be are somebody's silence, and up to the segment's edges they belong to it.
         """
         clock = self.clock
         margin = clock.samples(MARGIN_US)
-        claimed_offset = clock.samples(segment.offset_us)
-        if claimed_offset and sound.last is not None:
-            claimed_offset = max(0, sound.last - claimed)  # nearer than what the clock says
+        offset = clock.samples(segment.offset_us)
+        held = self.part_samples[segment.part]
+        last = held if sound is None or sound.last is None else sound.last
+        if sound is not None and sound.first is not None:
+            uncovered = clock.samples(BACKLOG_US) - margin
+            if sound.first + uncovered < offset - margin:
+                begin = sound.first + uncovered
+                stop = min(last, sound.first + claimed + margin)
+                return (
+                    (-uncovered, range(begin, stop)) if begin < stop else (0, range(begin, begin))
+                )
         free = clock.sample(segment.began_us) - (0 if previous is None else previous.end)
-        zeros = self.zeros.get(segment.number, Zeros())
-        if sound.first is None:
-            offset = claimed_offset
-            lead = min(margin, offset, free)
-            if previous is not None and previous.segment.part == segment.part:
-                lead = min(lead, offset - previous.part_start - previous.audio)
-            begin = offset - lead
-        else:
-            # As near to the clock's place as an unmute is, it is the clock's; elsewhere, what came
-            # before it is missing in the part, and it began with its answer.
-            offset = begin = sound.first
-            early = clock.samples(segment.offset_us) - offset
-            lead = min(early, free) if abs(early) <= margin else 0
-        stop = min(self.part_samples[segment.part], begin + lead + claimed + margin)
-        if sound.last is not None:
-            return lead, range(begin, min(sound.last, stop))
+        lead = min(margin, offset, free)
+        stop = min(last, offset + claimed + margin)
+        if previous is not None and previous.segment.part == segment.part:
+            lead = min(lead, offset - previous.part_start - previous.audio)
         if following is not None and following.part == segment.part:
-            stop = min(stop, max(begin, clock.samples(following.offset_us)))
-        if begin >= stop:
-            return 0, range(begin, stop)
+            stop = min(stop, clock.samples(following.offset_us))
+        if offset - lead >= stop:
+            return 0, range(offset - lead, stop)
+        zeros = self.zeros.get(segment.number, Zeros())
         most = clock.samples(TOLERANCE_US)
-        beyond = max(0, stop - begin - lead - claimed)
-        if zeros.before >= stop - begin:
+        beyond = max(0, stop - offset - claimed)
+        if zeros.before >= stop - offset + lead:
             return 0, range(offset, stop - beyond)
         stop -= zeros.after if zeros.after <= beyond + most else beyond
-        if offset and sound.first is None:  # the first one's begin is its monitor's, no mute's end
-            skipped = zeros.before if zeros.before <= lead + most else lead
-            lead -= skipped
-            begin += skipped
-        return lead, range(begin, stop)
+        if offset:  # the first one's begin is its monitor's, and no mute's end
+            lead -= zeros.before if zeros.before <= lead + most else lead
+        return lead, range(offset - lead, stop)
 
 
 def _span(clock: _Clock, kind: SpanKind, start: int, end: int) -> Span:

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from turnrec.core.anchors import Silences
+from turnrec.core.anchors import LEAST_SILENCE_US, Silences
 from turnrec.core.monitor import side_parts
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline import (
@@ -41,8 +41,6 @@ _PART: Final = re.compile(RECORDING_ID.pattern + r"-[0-9]{3,9}\.wav")
 _PART_ENDING: Final = re.compile(r"-[0-9]{3,9}\.wav")
 _PART_OR_SIDE: Final = re.compile(r"-[0-9]{3,9}(-[rt])?\.wav")
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\.wav")
-_LEAST_MUTE_US: Final = 20_000
-"""A packet: shorter silences are no mute's."""
 
 
 class UnsafeNameError(RecordingError):
@@ -265,7 +263,7 @@ def _silences(plan: JoinPlan, parts: Mapping[str, Part]) -> Silences:
     """Where each shared part holds nothing but zeros, for as long as a mute may have been."""
     names = [segment.part for segment in plan.segments]
     shared = [name for name, times in Counter(names).items() if times > 1 and name in parts]
-    least = plan.rate_hz * _LEAST_MUTE_US // 1_000_000
+    least = plan.rate_hz * LEAST_SILENCE_US // 1_000_000
     return {name: tuple(_runs_of_zeros(parts[name], least)) for name in shared}
 
 
@@ -311,15 +309,11 @@ def _leading_zeros(samples: Samples) -> int:
 
 
 def _displaced(plan: JoinPlan, layout: Layout) -> Iterator[str]:
-    """Parts of method mute that aren't as long as their monitor ran, and no mute tells where.
-
-    A stretch between two mutes that were found has a shortfall of its own.
-    """
+    """Parts of method mute that aren't as long as their monitor ran, and no mute tells where."""
     took_us = {segment.number: segment.took_us for segment in plan.segments}
-    told = {span.segment for span in layout.spans if span.kind is SpanKind.SHORTFALL}
     strays_us: dict[str, int] = {}
     for span in layout.spans:
-        if span.part is not None and span.segment is not None and span.segment not in told:
+        if span.part is not None and span.segment is not None and span.part not in layout.anchored:
             known_us = PLACEMENT_US + MARGIN_US + took_us[span.segment]
             most_us = max(strays_us.get(span.part, 0), span.uncertainty_us - known_us)
             strays_us[span.part] = most_us

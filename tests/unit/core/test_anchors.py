@@ -1,90 +1,97 @@
-"""What is found of mutes in a part: what every best alignment says, and nothing else."""
+"""What is found of mutes in a part: all of them, each where it can only be that one, or nothing."""
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from turnrec.core.anchors import Reach, Sound, _in_every_best_alignment, find_sounds
+from turnrec.core.anchors import Sound, find_sounds
 from turnrec.core.timeline import Segment
 
-MS, S = 1_000, 1_000_000
-PART = "r-001.wav"
-WIDE = Reach(early_us=3 * S, late_us=40 * MS)
+S = 1_000_000
 
 
-def calls(*times_us: tuple[int, int]) -> list[Segment]:
+def segments(*times_s: tuple[float, float]) -> list[Segment]:
     """Segments of one part, each from its begin to its end."""
+    times = [(round(begin * S), round(end * S)) for begin, end in times_s]
     return [
-        Segment(number, PART, S + begin_us, S + end_us, begin_us)
-        for number, (begin_us, end_us) in enumerate(times_us, 1)
+        Segment(number, "r-001.wav", S + begin_us, S + end_us, begin_us)
+        for number, (begin_us, end_us) in enumerate(times, 1)
     ]
 
 
-def found(segments: list[Segment], *silences_ms: tuple[int, int]) -> dict[int, Sound]:
-    held = [range(begin * 8, end * 8) for begin, end in silences_ms]
-    return find_sounds(segments, {PART: held}, {PART: WIDE}, tolerance_us=100 * MS, rate_hz=8000)
+def found(
+    given: list[Segment], *silences_s: tuple[float, float], held_s: float
+) -> dict[int, Sound]:
+    """What is found in a part of so many seconds, whose monitor ran from 0 to the last end."""
+    last = given[-1]
+    assert last.ended_us is not None
+    return find_sounds(
+        given,
+        [range(round(begin * 8000), round(end * 8000)) for begin, end in silences_s],
+        held=round(held_s * 8000),
+        lacks_us=last.ended_us - S - round(held_s * S),
+        rate_hz=8000,
+    )
 
 
-THREE = calls((0, 2 * S), (3 * S, 5 * S), (6 * S, 8 * S))
+THREE = segments((0, 2), (3, 5), (6, 8))
 """Two mutes of a second each."""
 
 
-def test_mutes_that_are_alike_are_told_apart_by_their_order() -> None:
-    assert found(THREE, (1000, 2000), (4000, 5000)) == {
+def test_each_sound_lies_between_the_mutes_around_it() -> None:
+    assert found(THREE, (1, 2), (3.5, 4.5), held_s=6.5) == {
         1: Sound(None, 8_000),
-        2: Sound(16_000, 32_000),
-        3: Sound(40_000, None),
+        2: Sound(16_000, 28_000),
+        3: Sound(36_000, None),
     }
 
 
+def test_a_part_that_ends_muted_has_one_silence_more() -> None:
+    assert found(THREE, (1, 2), (4, 5), (6.5, 7), held_s=7)[3] == Sound(40_000, None)
+
+
+def test_what_was_queued_before_a_mute_is_muted_too() -> None:
+    assert found(THREE, (1.935, 3), (4.94, 6), held_s=8)[2] == Sound(24_000, 39_520)
+
+
 @pytest.mark.parametrize(
-    "silences_ms",
+    ("silences_s", "held_s"),
     [
-        [(2020, 3020)],
-        [(1000, 2000), (2020, 3020), (4000, 5000)],
-        [(1000, 2600), (4000, 5600)],
-        [(5060, 6060)],
-        [],
+        ([(1, 2)], 7.0),
+        ([(1, 2), (2.5, 2.8), (4, 5)], 7.0),
+        ([(1, 2.2), (4, 5)], 7.0),
+        ([(1, 1.95), (4, 5)], 7.0),
+        ([(1, 2), (4.5, 5.5)], 7.6),
+        ([(1, 2), (4.7, 5.7)], 7.0),
+        ([(2.1, 3.1), (5.1, 6.1)], 8.0),
+        ([(1, 2), (4, 5)], 8.0),
+        ([], 7.0),
     ],
-    ids=["one for two", "three for two", "too long", "later than anything can be", "none"],
+    ids=[
+        "one for two",
+        "a caller was silent",
+        "a caller was silent beside a mute",
+        "a mute that uncovered a pause",
+        "it lacks more than the part does, then",
+        "it gained",
+        "later than the clock says",
+        "nothing is lacking",
+        "nobody was muted",
+    ],
 )
-def test_what_may_be_another_is_not_found(silences_ms: list[tuple[int, int]]) -> None:
-    assert found(THREE, *silences_ms) == {}
+def test_where_anything_disagrees_nothing_is_found(
+    silences_s: list[tuple[float, float]], held_s: float
+) -> None:
+    assert found(THREE, *silences_s, held_s=held_s) == {}
 
 
-def test_what_only_one_mute_can_be_is_found_although_the_other_is_not() -> None:
-    assert found(THREE, (1000, 2000)) == {1: Sound(None, 8_000), 2: Sound(16_000, None)}
+def test_a_mute_of_a_moment_is_like_any_silence() -> None:
+    assert found(segments((0, 2), (2.3, 5)), (1, 1.3), held_s=4) == {}
 
 
-def test_a_short_mute_is_like_any_silence() -> None:
-    assert found(calls((0, 2 * S), (2 * S + 250 * MS, 5 * S)), (2000, 2250)) == {}
-
-
-def test_a_segment_whose_end_was_never_seen_has_no_mute_of_a_known_length() -> None:
-    unseen = [Segment(1, PART, S, None), Segment(2, PART, 4 * S, 6 * S, 3 * S)]
-    assert found(unseen, (2000, 3000)) == {}
-
-
-@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=4))
-def test_the_alignment_is_what_counting_all_of_them_gives(fits: list[list[bool]]) -> None:
-    best = longest(fits)
-    expected = set.intersection(*map(set, best)) if best != [()] else set()
-    assert set(_in_every_best_alignment(fits)) == expected
-
-
-def longest(fits: list[list[bool]]) -> list[tuple[tuple[int, int], ...]]:
-    """Every longest list of pairs in which both the rows and the columns rise."""
-    for size in range(min(len(fits), 4), -1, -1):
-        several = [
-            tuple(zip(rows, columns, strict=True))
-            for rows in combinations(range(len(fits)), size)
-            for columns in combinations(range(4), size)
-            if all(fits[row][column] for row, column in zip(rows, columns, strict=True))
-        ]
-        if several:
-            return several
-    raise AssertionError("the empty one is always there")
+def test_a_mute_whose_begin_was_never_seen_is_of_no_known_length() -> None:
+    unseen = [
+        Segment(1, "r-001.wav", S, None),
+        Segment(2, "r-001.wav", 4 * S, 6 * S, 3 * S),
+    ]
+    assert found(unseen, (1, 2), held_s=4) == {}

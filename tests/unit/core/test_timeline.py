@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline import (
+    BACKLOG_US,
     MARGIN_US,
     PLACEMENT_US,
     TOLERANCE_US,
@@ -370,42 +371,88 @@ def stood_still(silences: list[range]) -> Layout:
     ).lay_out()
 
 
-def test_a_mute_that_is_found_puts_what_follows_it_back_in_its_place() -> None:
+def test_mutes_that_are_found_put_what_follows_a_standstill_back_in_its_place() -> None:
+    """What an unmute may uncover is left out, as far as the clock would have it in the guard."""
     layout = stood_still([range(16_000, 32_000), range(56_000, 64_000)])
+    uncovered = (BACKLOG_US - MARGIN_US) * 8 // 1000
     assert shape(layout) == [
         (SEGMENT, 0, 16_000),
         (SHORTFALL, 16_000, 8_000),
-        (GAP, 24_000, 16_000),
-        (SEGMENT, 40_000, 24_000),
-        (GAP, 64_000, 8_000),
-        (SEGMENT, 72_000, 8_000),
+        (GAP, 24_000, 16_000 + uncovered),
+        (SEGMENT, 40_000 + uncovered, 24_000 - uncovered),
+        (GAP, 64_000, 8_000 + uncovered),
+        (SEGMENT, 72_000 + uncovered, 8_000 - uncovered),
     ]
     placed = [span for span in layout.spans if span.part_samples]
-    assert [span.part_start_sample for span in placed] == [0, 32_000, 64_000]
-    unsure_us = [span.uncertainty_us - PLACEMENT_US - MARGIN_US for span in placed]
-    assert unsure_us == [S + TOLERANCE_US, 0, 0]
+    starts = [span.part_start_sample for span in placed]
+    assert starts == [0, 32_000 + uncovered, 64_000 + uncovered]
+    known_us = PLACEMENT_US + MARGIN_US + BACKLOG_US
+    assert [span.uncertainty_us - known_us for span in placed] == [S + TOLERANCE_US, 0, 0]
+
+
+def in_part(*times_s: tuple[float, float], held_s: float, silences_s: list[list[float]]) -> Call:
+    """A recording of one muted part, from its first segment to its last one's end."""
+    times = [(round(begin * S), round(end * S)) for begin, end in times_s]
+    segments = [
+        segment(number, begin, end, "r-001.wav", begin)
+        for number, (begin, end) in enumerate(times, 1)
+    ]
+    gaps = [gap(before[1], after[0]) for before, after in pairwise(times)]
+    return replace(
+        call(times_s[-1][1], [], [], gaps),
+        segments=tuple(segments),
+        part_samples={"r-001.wav": round(held_s * 8000)},
+        method=PauseMethod.MUTE,
+        silences={"r-001.wav": [range(*(round(at * 8000) for at in one)) for one in silences_s]},
+    )
 
 
 @pytest.mark.parametrize(
-    "silences",
+    "made",
     [
-        [range(15_000, 34_000)],
-        [range(16_000, 32_000), range(20_000, 36_000)],
-        [range(16_000, 24_000)],
-        [range(4_000, 20_000)],
+        in_part(
+            (0, 10), (15, 25), (28, 30), held_s=29.483, silences_s=[[10, 14.8], [24.483, 27.483]]
+        ),
+        in_part(
+            (0, 10), (12, 22), (24, 30), held_s=29.9, silences_s=[[9.935, 11.9], [21.935, 23.9]]
+        ),
+        in_part((0, 10), (12, 22), (24, 30), held_s=30, silences_s=[[10, 11.885], [22, 24]]),
+        in_part((0, 10), (12, 22), held_s=16, silences_s=[[6, 8], [10, 10.8], [11.3, 12]]),
+        in_part((0, 20), (21, 26), (29, 35), held_s=20, silences_s=[[4.5, 6], [11, 14]]),
+        in_part((0, 10), (11, 16), (19, 25), held_s=17, silences_s=[[1.5, 3], [8, 11]]),
+        in_part(
+            (0, 10), (12, 22), (25, 40), held_s=35, silences_s=[[6, 8], [9.5, 12], [22, 25]]
+        ),
+        in_part(
+            (0, 10), (10.3, 15), (18, 25), held_s=24.483,
+            silences_s=[[9.483, 9.783], [14.483, 17.483]],
+        ),
+        in_part((0, 10), (12, 22), (25, 30), held_s=26, silences_s=[[6, 8], [9.5, 12], [18, 21]]),
     ],
-    ids=["a caller was silent beside it", "there are two", "it is too short", "it is too far"],
-)
-def test_a_silence_that_may_be_another_moves_nothing(silences: list[range]) -> None:
-    assert shape(stood_still(silences)) == shape(stood_still([]))
+    ids=[
+        "a stranger unmuted at the end of a pause",
+        "an unmute uncovered 100 ms",
+        "an unmute uncovered 115 ms, and nothing is lacking",
+        "a stranger unmuted in a pause, and a caller was silent as long elsewhere",
+        "a caller's silence is a mute's",
+        "both silences are too long",
+        "a caller was silent before a mute as long as another",
+        "a short mute after a standstill",
+        "a caller's silence is exactly a mute's",
+    ],
+)  # fmt: skip
+def test_a_silence_that_may_be_another_moves_nothing(made: Call) -> None:
+    without = replace(made, silences=None).lay_out()
+    for found, clock in zip(heard_in(made.lay_out()), heard_in(without), strict=True):
+        assert (found.start_sample, found.part_start_sample) == (
+            clock.start_sample,
+            clock.part_start_sample,
+        )
+        assert found.part_samples <= clock.part_samples
 
 
-def test_before_a_mute_that_is_found_a_stretch_lies_as_long_as_it_was() -> None:
-    """Nothing was found before it: a caller was silent beside that mute."""
-    layout = stood_still([range(56_000, 64_000)])
-    second = next(span for span in layout.spans if span.segment == 2)
-    stop = second.part_start_sample + second.part_samples
-    assert (second.part_start_sample, stop) == (32_000 - 320, 56_000)
+def heard_in(layout: Layout) -> list[Span]:
+    return [span for span in layout.spans if span.part_samples]
 
 
 def test_what_an_answer_took_is_uncertain_for_its_segment_and_the_gap_before() -> None:
@@ -512,7 +559,6 @@ def calls(draw: st.DrawFn) -> Call:
     segments: list[Segment] = []
     gaps = [gap(0, now)] if now and draw(st.booleans()) else []
     held_us: dict[str, int] = {}
-    mutes: dict[str, list[tuple[int, int]]] = {}
     part, part_began = "", 0
     for number in range(1, draw(st.integers(0, 6)) + 1):
         if method is PauseMethod.SEGMENT or not part or draw(st.booleans()):
@@ -525,21 +571,45 @@ def calls(draw: st.DrawFn) -> Call:
         amiss = draw(st.integers(-50 * MS, 50 * MS) | st.integers(-3 * S, 3 * S))
         muted_tail = pause if method is PauseMethod.MUTE else 0
         held_us[part] = max(0, ended - part_began + muted_tail + amiss)
-        if pause and draw(st.booleans()):
-            moved = [draw(st.integers(-3 * S, 100 * MS)), draw(st.integers(-50 * MS, 50 * MS))]
-            begin = max(0, ended - part_began + moved[0])
-            mutes.setdefault(part, []).append((begin, max(begin, begin + pause + moved[1])))
         now = ended + pause
         if pause and draw(st.booleans()):
             middle = draw(st.integers(ended, now))
             gaps += [gap(ended, middle, "turn"), gap(middle, now, "agent", "fault")]
     samples = {name: held * rate_hz // S for name, held in held_us.items()}
-    made = Call(OPENED_US + now, tuple(segments), tuple(gaps), samples, rate_hz, method)
-    silences = {
-        name: [range(*(min(samples[name], us * rate_hz // S) for us in one)) for one in times]
-        for name, times in mutes.items()
-    }
-    return replace(made, silences=silences)
+    return Call(OPENED_US + now, tuple(segments), tuple(gaps), samples, rate_hz, method)
+
+
+@st.composite
+def standstills(draw: st.DrawFn) -> Call:
+    """One muted part that stood still here and there, and is silent where it was muted."""
+    rate_hz = draw(rates_hz)
+    now = lacked = 0
+    segments, gaps, silences = [], [], []
+    for number in range(1, draw(st.integers(2, 6)) + 1):
+        if segments:
+            pause = draw(st.integers(360 * MS, 3 * S))
+            edges = [now - lacked + draw(st.integers(-15 * MS, 15 * MS)) for _ in "be"]
+            silences.append(
+                range(*(max(0, us) * rate_hz // S for us in (edges[0], edges[1] + pause)))
+            )
+            gaps.append(gap(now, now + pause))
+            now += pause
+        lasts = draw(st.integers(300 * MS, 5 * S))
+        segments.append(segment(number, now, now + lasts, "r-001.wav", now))
+        now += lasts
+        lacked += draw(st.just(0) | st.integers(0, lasts - 200 * MS))
+    return Call(
+        OPENED_US + now,
+        tuple(segments),
+        tuple(gaps),
+        {"r-001.wav": (now - lacked) * rate_hz // S},
+        rate_hz,
+        PauseMethod.MUTE,
+        silences={"r-001.wav": silences},
+    )
+
+
+all_calls = calls() | standstills()
 
 
 def in_samples(call: Call, duration_us: int) -> int:
@@ -551,7 +621,7 @@ untimed = settings(deadline=None)
 
 
 @untimed
-@given(calls(), behaviors)
+@given(all_calls, behaviors)
 def test_spans_tile_the_file_and_the_call(call: Call, behavior: PauseBehavior) -> None:
     layout = call.lay_out(behavior)
     assert sum(span.samples for span in layout.spans) == layout.samples
@@ -565,7 +635,7 @@ def test_spans_tile_the_file_and_the_call(call: Call, behavior: PauseBehavior) -
 
 
 @untimed
-@given(calls(), behaviors)
+@given(all_calls, behaviors)
 def test_every_sample_of_a_part_is_used_at_most_once(call: Call, behavior: PauseBehavior) -> None:
     until: dict[str, int] = {}
     for span in call.lay_out(behavior).spans:
@@ -576,7 +646,7 @@ def test_every_sample_of_a_part_is_used_at_most_once(call: Call, behavior: Pause
 
 
 @untimed
-@given(calls())
+@given(all_calls)
 def test_silence_is_as_long_as_the_call(call: Call) -> None:
     """Longer only by what the last part ran on after the close, which is kept."""
     layout = call.lay_out()
@@ -587,7 +657,7 @@ def test_silence_is_as_long_as_the_call(call: Call) -> None:
 
 
 @untimed
-@given(calls())
+@given(all_calls)
 def test_what_skip_leaves_out_is_exactly_the_gaps_and_shortfalls(call: Call) -> None:
     silence, skip = call.lay_out(), call.lay_out(PauseBehavior.SKIP)
     left_out = sum(span.samples for span in silence.spans if span.kind is not SEGMENT)
@@ -600,7 +670,7 @@ def as_in_both(span: Span) -> Span:
 
 
 @untimed
-@given(calls(), behaviors, st.data())
+@given(all_calls, behaviors, st.data())
 def test_file_time_and_call_time_are_inverse_where_there_is_audio(
     call: Call, behavior: PauseBehavior, data: st.DataObject
 ) -> None:
@@ -617,7 +687,7 @@ def test_file_time_and_call_time_are_inverse_where_there_is_audio(
 
 
 @untimed
-@given(calls(), behaviors)
+@given(all_calls, behaviors)
 def test_no_audio_lies_further_than_the_tolerance_from_where_a_segment_was(
     call: Call, behavior: PauseBehavior
 ) -> None:
@@ -633,7 +703,22 @@ def test_no_audio_lies_further_than_the_tolerance_from_where_a_segment_was(
 
 
 @untimed
-@given(calls())
+@given(all_calls)
 def test_every_named_gap_is_listed_once_and_in_order(call: Call) -> None:
     listed = [span.sources for span in call.lay_out().spans if span.sources]
     assert listed == [one.sources for one in call.gaps]
+
+
+@untimed
+@given(standstills())
+def test_what_lies_between_mutes_that_were_found_is_not_lost_to_a_standstill(call: Call) -> None:
+    """But for what an unmute may uncover, and for what the clock has within the margin."""
+    layout = call.lay_out()
+    assume(layout.anchored)
+    silences = (call.silences or {})["r-001.wav"]
+    first = 0
+    for number, silence in enumerate([*silences, range(call.part_samples["r-001.wav"], 0)], 1):
+        taken = sum(span.part_samples for span in layout.spans if span.segment == number)
+        lost_us = (silence.start - first - taken) * S // call.rate_hz
+        assert lost_us <= BACKLOG_US + 40 * MS
+        first = silence.stop
