@@ -123,8 +123,12 @@ def name_of(span: Stretch, manifest: Manifest) -> str:
 
 
 def _check_segments(report: Report, manifest: Manifest, rate_hz: int) -> None:
-    """Each segment lies in its monitor's time, and takes no more of its part than there is."""
+    """Each segment lies in its monitor's time, and takes no more of its part than there is.
+
+    What an earlier one has taken isn't there for a later one.
+    """
     parts = {part.name: part for part in manifest.parts}
+    taken: dict[str, int] = {}
     is_muted = manifest.recording.method is PauseMethod.MUTE
     for span in manifest.spans:
         if not isinstance(span, SegmentSpan):
@@ -135,6 +139,10 @@ def _check_segments(report: Report, manifest: Manifest, rate_hz: int) -> None:
             and (part is None or span.part_start_sample + span.part_samples > part.samples)
         ):
             report.wrong("spans-broken", f"{name} takes more sound than part {span.part} has")
+        if span.part_samples:
+            if span.part_start_sample < taken.get(span.part, 0):
+                report.wrong("spans-broken", f"{name} takes sound of {span.part} that is taken")
+            taken[span.part] = span.part_start_sample + span.part_samples
         if span.start is None or span.stop is None:
             continue
         early_us = MARGIN_US if is_muted else 0

@@ -584,7 +584,9 @@ def standstills(draw: st.DrawFn) -> Call:
     """One muted part that stood still here and there, and is silent where it was muted."""
     rate_hz = draw(rates_hz)
     now = lacked = 0
-    segments, gaps, silences = [], [], []
+    segments: list[Segment] = []
+    gaps: list[Gap] = []
+    silences: list[range] = []
     for number in range(1, draw(st.integers(2, 6)) + 1):
         if segments:
             pause = draw(st.integers(360 * MS, 3 * S))

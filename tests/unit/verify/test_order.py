@@ -246,3 +246,9 @@ def test_a_segment_that_takes_more_than_its_part_has_is_found(house: House) -> N
     manifest, _ = read_manifest(house.manifest)
     assert findings_of(with_segment(manifest, part_start_sample=1)) == {"spans-broken"}
     assert findings_of(with_segment(manifest, part="R1-009.wav")) == {"spans-broken"}
+
+
+def test_a_segment_that_takes_what_an_earlier_one_has_taken_is_found(house: House) -> None:
+    manifest, _ = read_manifest(house.manifest)
+    first = next(span for span in manifest.spans if isinstance(span, SegmentSpan))
+    assert "spans-broken" in findings_of(with_segment(manifest, part=first.part))
