@@ -491,7 +491,7 @@ async def test_a_segment_over_ami_begins_after_a_ping_and_ends_by_its_id(tmp_pat
 
 
 async def test_a_channel_that_got_another_name_unheard_is_found(tmp_path: Path) -> None:
-    """A masquerade while AMI was down: "no such channel" would read as a monitor that is gone."""
+    """A masquerade while AMI was down: a pause that finds no such channel stops nothing."""
     async with bench(tmp_path) as b, manager(b) as (_, client):
         driver = SegmentDriver(by_ami(b, client), b.spool, b.clock)
         begun = await driver.begin(PART, None, 1)

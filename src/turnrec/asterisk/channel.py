@@ -241,9 +241,9 @@ _NO_CHANNEL: Final = "no such channel"
 class AmiChannel:
     """A channel reached by name over AMI: for what comes from outside its AGI session.
 
-    A masquerade gives a channel another name, AMI may be down when it does, and "no such channel"
-    would read like a monitor that is gone. So that answer is asked about by the uniqueid. Not
-    every command is: for that Asterisk goes through all channels, and locks each.
+    A masquerade gives a channel another name, AMI may be down when it does, and a pause that finds
+    no such channel stops nothing. So that answer is asked about by the uniqueid. Not every command
+    is: for that Asterisk goes through all channels, and locks each.
     """
 
     origin = "ami"
