@@ -4,7 +4,7 @@
     asterisk    core            each of these three knows itself and the rules,
     ledger      core            and no other
     recordings  core
-    path        core, spelling  ports, answer, notes, execution, calls, talks: the main path;
+    path        core, spelling  ports, answer, notes, execution, live, calls, talks: the main path;
                                 recognisers, transcripts: who else hears the call
     daemon      core, asterisk  net, others, meddling, limits: what happens without being asked,
                 path, periodic  and what is asked of the main path because of it
@@ -32,7 +32,17 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "src" / "turnrec"
 
-PATH = {"ports", "answer", "notes", "execution", "calls", "talks", "recognisers", "transcripts"}
+PATH = {
+    "ports",
+    "answer",
+    "notes",
+    "execution",
+    "live",
+    "calls",
+    "talks",
+    "recognisers",
+    "transcripts",
+}
 DAEMON = {"net", "others", "meddling", "limits"}
 COMPOSERS = {
     "__main__",
