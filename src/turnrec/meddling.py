@@ -74,6 +74,8 @@ class Meddling:
             if muted:
                 self._enter(job, "ours was muted", "left")
             elif not call.recorder.is_recording:
+                if call.recording is not None:
+                    call.recording.lose_sight()
                 try:
                     call.monitor = (await job.driver.end(monitor)).monitor
                 except TurnrecError as error:

@@ -214,6 +214,7 @@ class LedgerMemory:
         recording = OpenRecording(recording_id, opened_us)
         for entry in entries:
             _replay(recording, entry)
+        recording.lose_sight()
         # A start that the ledger never heard of may have named parts too.
         on_disk = self._spool.glob(f"{recording_id}-*.wav") if recording_id else ()
         recording.parts = max(recording.parts, *(_number(path) for path in on_disk), 0)
@@ -235,6 +236,7 @@ class LedgerMemory:
         began_us = since.began_us
         monitor = Monitor(variables["TURNREC_MIXMON_ID"], part, began_us - since.offset_us)
         segment = recording.begin_segment(Begun(monitor, began_us, began_us))
+        recording.lose_sight()
         detail: dict[str, JSON] = {
             "number": segment.number,
             "part": part,

@@ -165,6 +165,9 @@ class Net:
         # Who left meanwhile is not known; whoever is still there is found by the next list.
         self._bridges.clear()
         self._ways.tally.rest()
+        for call in self._calls.live():
+            if call.recording is not None:
+                call.recording.lose_sight()
 
     def _on_ready(self) -> None:
         self._ways.tally.begin()

@@ -500,6 +500,16 @@ async def test_a_channel_that_got_another_name_unheard_is_found(tmp_path: Path) 
         assert b.caller.running == []
 
 
+async def test_a_channel_whose_name_a_caller_spoilt_is_asked_for_by_its_uniqueid(
+    tmp_path: Path,
+) -> None:
+    """Of no channel at all, Getvar reads a global variable, and StopMixMonitor stops nothing."""
+    async with bench(tmp_path) as b, manager(b) as (peer, client):
+        nameless = AmiChannel(client, "", b.caller.uniqueid)
+        await nameless.read("TURNREC_STATE")
+        assert (await peer.received("Getvar")).get("Channel") == b.caller.uniqueid
+
+
 async def test_while_ami_is_down_nothing_is_sent_and_it_is_said_so(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
         async with manager(b) as (_, client):

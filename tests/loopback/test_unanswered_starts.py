@@ -310,6 +310,19 @@ async def test_what_somebody_else_unmuted_and_could_not_be_muted_again_is_stoppe
         assert house.caller.captured == b""
 
 
+async def test_a_part_that_somebody_else_unmuted_or_may_have_is_known(tmp_path: Path) -> None:
+    """Its silences needn't be our mutes, and place nothing when it is joined."""
+    async with ami_house.house_with_ami(tmp_path, action_timeout_ms=PATIENCE_MS) as (house, _):
+        await house.hear("greeting", "ask_aadhaar", bot="muting")
+        recording = house.call.recording
+        assert recording is not None
+        assert recording.unwatched_parts == set()
+        meddling = Meddling(house.calls, house.ways)
+        await meddling.muted(house.call, house.caller.uniqueid, muted=False)
+        (part,) = {one.part for one in recording.segments}
+        assert recording.unwatched_parts == {part}
+
+
 # -- by an earlier process -----------------------------------------------------------------------
 
 

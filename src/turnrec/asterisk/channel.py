@@ -253,7 +253,8 @@ class AmiChannel:
     ) -> None:
         self._client = client
         self._tally = Tally() if tally is None else tally
-        self.name = name
+        # A caller can spoil an event's name. Without any, Getvar would read a global variable.
+        self.name = name or uniqueid
         self.uniqueid = uniqueid
 
     @property

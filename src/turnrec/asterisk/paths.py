@@ -62,7 +62,7 @@ class Ways:
         # Asterisk finds a channel by its uniqueid where it has none by this name.
         asked = ("CHANNEL(name)", "CHANNEL(uniqueid)")
         found = await self.channel(uniqueid, uniqueid).read(*asked)
-        if found["CHANNEL(uniqueid)"] != uniqueid:
+        if found["CHANNEL(uniqueid)"] != uniqueid or not found["CHANNEL(name)"]:
             raise UnknownChannelError
         return self.by_ami(found["CHANNEL(name)"], uniqueid)
 

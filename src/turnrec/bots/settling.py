@@ -63,7 +63,8 @@ def settle(dialogue: Dialogue) -> None:
     Raises:
         HungUpError, OutOfStepError: see `Dialogue.ask`.
     """
-    holds, state, monitor = _read(dialogue, _HOLDS, _STATE, _MONITOR)
+    holds, state = _read(dialogue, _HOLDS, _STATE)
+    (monitor,) = _read(dialogue, _MONITOR)  # by itself: it is the one that must not be misread
     dialogue.set(_HOLDS, ":".join([*filter(None, [holds]), "turn", "fault"]))
     if state == "recording":
         dialogue.set(_STATE, "paused")

@@ -6,7 +6,8 @@ for it too late, which never finds a pause, but misses open audio. The mutes' ze
 
 They are believed only where everything agrees: the part is silent for long exactly as often as it
 was muted, in order, each time as long as that mute, and what it lacks only ever grows. Where a
-caller was silent for long, or anybody else unmuted, the part is left to the clock.
+caller was silent for long, the part is left to the clock; so is, by its caller, one that somebody
+else may have unmuted: its silences needn't be our mutes.
 """
 
 from __future__ import annotations

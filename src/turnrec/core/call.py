@@ -39,6 +39,8 @@ class FinishedRecording:
     talk_parts: frozenset[str] | None = None
     """The parts in which the caller talked to somebody, so that a side without a sound is a loss;
     None: every part whose directions were written apart."""
+    unwatched_parts: frozenset[str] = frozenset()
+    """The parts that somebody else unmuted, or may have: whose silences needn't be our mutes."""
     end_is_told: bool = True
     """Whether the ledger has an entry of its end."""
 
@@ -79,6 +81,8 @@ class OpenRecording:
     """How many parts were named. A failed start leaves its number unused for ever."""
     talk_parts: set[str] = field(default_factory=set)
     """The parts that began while the caller talked to somebody."""
+    unwatched_parts: set[str] = field(default_factory=set)
+    """The parts to which something may have been done that turnrec knows nothing of."""
     running_monitor: Monitor | None = None
     """The monitor of the running segment, as it was when it began."""
     seen_us: int = 0
@@ -112,6 +116,12 @@ class OpenRecording:
         """Note that the running segment, if there is one, may have ended before it is ended."""
         if self._running is not None:
             self.doubtful[self._running.number] = self.seen_us
+
+    def lose_sight(self) -> None:
+        """Note that anybody may have unmuted the parts that there are."""
+        self.unwatched_parts.update(one.part for one in self.segments)
+        if self._running is not None:
+            self.unwatched_parts.add(self._running.part)
 
     def end_segment(self, ended_us: int | None) -> Segment | None:
         """Enter the end of the running stretch (None: it was never seen); return it."""
@@ -184,6 +194,7 @@ class OpenRecording:
             doubtful=tuple(self.doubtful.items()),
             dual_channel=dual_channel,
             talk_parts=frozenset(self.talk_parts) if dual_channel else None,
+            unwatched_parts=frozenset(self.unwatched_parts),
         )
 
 

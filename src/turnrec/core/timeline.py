@@ -222,6 +222,8 @@ class _Run:
     ended_us: int
     held: int
     rate_hz: int
+    took_us: int
+    """How long the answer to its start took: all later offsets may be early by as much."""
 
     def lacks_us(self, since_us: int | None = None, sample: int = 0) -> int:
         """How much of the monitor's time since then the part lacks from a sample on."""
@@ -233,17 +235,17 @@ class _Run:
         return abs(self.lacks_us(since_us, sample))
 
 
-def _stray_us(run: _Run, segment: Segment, sound: Sound | None, ran_us: int) -> int | None:
+def _stray_us(run: _Run, segment: Segment, sound: Sound | None) -> int | None:
     """How far a segment's sound may be from its place, where the part's length alone tells.
 
-    None: it lies between two edges that are known. It can't have stood still for longer than it
-    had been running.
+    None: it lies between two edges that are known. What was said long after the segment can lie
+    in its place, where the part stood still over a pause.
     """
     if segment.offset_us and (sound is None or sound.first is None):
-        return min(run.stray_us(), segment.offset_us + ran_us)
+        return run.took_us + run.stray_us()
     if sound is None or sound.last is None:
         first = 0 if sound is None or sound.first is None else sound.first
-        return min(run.stray_us(segment.began_us, first), ran_us)
+        return run.stray_us(segment.began_us, first)
     return None
 
 
@@ -292,8 +294,7 @@ class _Placing:
                 # How long it stood still is known from its length, so no better than any length.
                 unsure_us += TOLERANCE_US
             if segment.part in runs:
-                ran_us = ended_us - segment.began_us
-                stray_us = _stray_us(runs[segment.part], segment, sound, ran_us)
+                stray_us = _stray_us(runs[segment.part], segment, sound)
                 unsure_us = MARGIN_US + (unsure_us if stray_us is None else stray_us)
                 if sound is not None:
                     unsure_us += min(BACKLOG_US, runs[segment.part].stray_us())
@@ -316,13 +317,17 @@ class _Placing:
         """
         if self.method is not PauseMethod.MUTE:
             return {}
-        begans_us: dict[str, int] = {}
+        firsts: dict[str, Segment] = {}
         for segment in segments:
-            begans_us.setdefault(segment.part, segment.began_us - segment.offset_us)
-        ends_us = [*begans_us.values(), self.closed_us][1:]
+            firsts.setdefault(segment.part, segment)
+        begans_us = [one.began_us - one.offset_us for one in firsts.values()]
         return {
-            part: _Run(began_us, ended_us, self.part_samples[part], self.clock.rate_hz)
-            for (part, began_us), ended_us in zip(begans_us.items(), ends_us, strict=True)
+            one.part: _Run(
+                began_us, ended_us, self.part_samples[one.part], self.clock.rate_hz, one.took_us
+            )
+            for one, began_us, ended_us in zip(
+                firsts.values(), begans_us, [*begans_us[1:], self.closed_us], strict=False
+            )
         }
 
     def sounds(self, segments: Sequence[Segment], runs: Mapping[str, _Run]) -> dict[int, Sound]:
@@ -359,6 +364,8 @@ class _Placing:
         last = held if sound is None or sound.last is None else sound.last
         if sound is not None and sound.first is not None:
             uncovered = clock.samples(BACKLOG_US) - margin
+            if claimed <= uncovered:
+                return 0, range(sound.first, sound.first)
             if sound.first + uncovered < offset - margin:
                 begin = sound.first + uncovered
                 stop = min(last, sound.first + claimed + margin)

@@ -71,6 +71,8 @@ class JoinPlan:
     behavior: PauseBehavior = PauseBehavior.SILENCE
     method: PauseMethod = PauseMethod.SEGMENT
     rate_hz: int = 8000
+    unwatched_parts: frozenset[str] = frozenset()
+    """Parts whose silences needn't be our mutes (`FinishedRecording`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +263,9 @@ def _lay_out(
 
 def _silences(plan: JoinPlan, parts: Mapping[str, Part]) -> Silences:
     """Where each shared part holds nothing but zeros, for as long as a mute may have been."""
-    names = [segment.part for segment in plan.segments]
-    shared = [name for name, times in Counter(names).items() if times > 1 and name in parts]
+    names = Counter(segment.part for segment in plan.segments)
+    readable = parts.keys() - plan.unwatched_parts
+    shared = [name for name, times in names.items() if times > 1 and name in readable]
     least = plan.rate_hz * LEAST_SILENCE_US // 1_000_000
     return {name: tuple(_runs_of_zeros(parts[name], least)) for name in shared}
 
@@ -310,7 +313,10 @@ def _leading_zeros(samples: Samples) -> int:
 
 def _displaced(plan: JoinPlan, layout: Layout) -> Iterator[str]:
     """Parts of method mute that aren't as long as their monitor ran, and no mute tells where."""
-    took_us = {segment.number: segment.took_us for segment in plan.segments}
+    firsts_us: dict[str, int] = {}
+    for segment in plan.segments:
+        firsts_us.setdefault(segment.part, segment.took_us)
+    took_us = {one.number: one.took_us + firsts_us[one.part] for one in plan.segments}
     strays_us: dict[str, int] = {}
     for span in layout.spans:
         if span.part is not None and span.segment is not None and span.part not in layout.anchored:

@@ -49,6 +49,17 @@ def test_a_segment_runs_from_its_begin_to_its_end() -> None:
     assert recording.running_part is None
 
 
+def test_what_nobody_watched_are_the_parts_that_there_were() -> None:
+    recording = OpenRecording("R1", 0)
+    recording.begin_segment(begun("p", 10))
+    recording.end_segment(20)
+    recording.begin_segment(begun("q", 30))
+    recording.lose_sight()
+    recording.end_segment(40)
+    recording.begin_segment(begun("r", 50))
+    assert recording.finish("C1", Bot("kyc"), 60).unwatched_parts == {"p", "q"}
+
+
 def test_an_end_without_a_segment_enters_nothing() -> None:
     recording = OpenRecording("R1", 0)
     assert recording.end_segment(20) is None

@@ -341,7 +341,7 @@ def test_silence_that_was_recorded_is_told_from_a_mutes(
 
 
 def test_a_muted_part_that_stood_still_makes_all_of_it_uncertain() -> None:
-    """3 s without RTP, somewhere: each stretch may be off by them, or by all that had run."""
+    """3 s without RTP, somewhere: each stretch may be off by them."""
     segments = (segment(1, 0, 2 * S, "r-001.wav"), segment(2, 5 * S, 8 * S, "r-001.wav", 5 * S))
     later = segment(3, 12 * S, 14 * S, "r-002.wav")
     layout = replace(
@@ -351,7 +351,7 @@ def test_a_muted_part_that_stood_still_makes_all_of_it_uncertain() -> None:
         method=PauseMethod.MUTE,
     ).lay_out()
     unsure_us = [span.uncertainty_us for span in layout.spans if span.kind is SEGMENT]
-    assert [us - PLACEMENT_US - MARGIN_US for us in unsure_us] == [2 * S, 3 * S, 0]
+    assert [us - PLACEMENT_US - MARGIN_US for us in unsure_us] == [3 * S, 3 * S, 0]
     assert layout.spans[-1].begin_us == OPENED_US + 12 * S
 
 

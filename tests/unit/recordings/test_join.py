@@ -257,6 +257,19 @@ def test_what_follows_a_mute_is_in_its_place_although_the_part_stood_still_befor
     assert problem.startswith("segment 1: 0.517 s are not in part")
 
 
+def test_silences_of_a_part_that_anybody_may_have_unmuted_place_nothing(bench: Bench) -> None:
+    sound = tone(BOT, 60_000)
+    sound[20_000:36_000] = 0  # half a second before the clock's mute
+    name = bench.add(0, 3, closed(sound))
+    later = Segment(2, name, OPENED_US + 5 * S, OPENED_US + 8 * S, 5 * S)
+    plan = replace(bench.plan(8), method=PauseMethod.MUTE, segments=(*bench.segments, later))
+    assert join(plan).layout.anchored == {name}
+    bench.target.unlink()
+    unwatched = join(replace(plan, unwatched_parts=frozenset({name})))
+    assert unwatched.layout.anchored == frozenset()
+    assert any("nothing tells where" in problem for problem in unwatched.problems)
+
+
 # ------------------------------------------------------------------ no file
 
 
