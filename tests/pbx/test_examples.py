@@ -38,7 +38,7 @@ from turnrec.pbx.phone import CallEndedError, MediaClock, MediaOptions, Outgoing
 from turnrec.pbx.phone.sources import PACKET_MS
 from turnrec.web.access import Right
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

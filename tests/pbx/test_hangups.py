@@ -29,7 +29,7 @@ from turnrec.ledger.views import RecordingRecord
 from turnrec.pbx.packages import Installation
 from turnrec.pbx.phone import MediaClock, Phone
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 NEVER = {"sweep": {"interval_s": "86400"}}
 NO_AMI = {"asterisk": {"ami_enabled": "false"}}

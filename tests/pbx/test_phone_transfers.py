@@ -23,7 +23,7 @@ from turnrec.pbx.phone import (
     Tone,
 )
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.spare]
 
 CALLER_HZ, AGENT_HZ, SECOND_HZ = 500, 1700, 2100
 
