@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from turnrec.core.entry import JSON, EntryKind
-from turnrec.core.monitor import Begun, Monitor, Start
+from turnrec.core.monitor import Begun, Monitor, Start, name_part
 from turnrec.core.parties import PartyClass
 from turnrec.core.policy import AgentPolicy, Bot, DualChannel, PauseBehavior, PauseMethod
 from turnrec.core.recorder import Recorder, Source, State
@@ -39,6 +39,8 @@ class FinishedRecording:
     talk_parts: frozenset[str] | None = None
     """The parts in which the caller talked to somebody, so that a side without a sound is a loss;
     None: every part whose directions were written apart."""
+    parts: int = 0
+    """How many parts were named, be it that one was never recorded."""
     unwatched_parts: frozenset[str] = frozenset()
     """The parts that somebody else unmuted, or may have: whose silences needn't be our mutes."""
     end_is_told: bool = True
@@ -95,7 +97,7 @@ class OpenRecording:
     def next_part(self) -> str:
         """Name the next part. No name is ever given twice."""
         self.parts += 1
-        return f"{self.id}-{self.parts:03d}.wav"
+        return name_part(self.id, self.parts)
 
     def begin_segment(self, begun: Begun) -> Segment:
         """Enter an audible stretch; it closes an open gap."""
@@ -194,6 +196,7 @@ class OpenRecording:
             doubtful=tuple(self.doubtful.items()),
             dual_channel=dual_channel,
             talk_parts=frozenset(self.talk_parts) if dual_channel else None,
+            parts=self.parts,
             unwatched_parts=frozenset(self.unwatched_parts),
         )
 

@@ -65,6 +65,11 @@ class Ended:
     """The monitor that stays on the channel, muted (method `mute`)."""
 
 
+def name_part(recording_id: str, number: int) -> str:
+    """The name of a recording's part in the spool."""
+    return f"{recording_id}-{number:03d}.wav"
+
+
 def side_parts(part: str) -> tuple[str, str]:
     """The files beside a part that hold what the channel sent, and what was sent to it.
 

@@ -107,6 +107,7 @@ class Closer:
                 gaps=recording.gaps,
                 behavior=recording.behavior,
                 method=recording.method,
+                parts=recording.parts,
                 unwatched_parts=recording.unwatched_parts,
             )
         )

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from turnrec.core.anchors import LEAST_SILENCE_US, Silences
-from turnrec.core.monitor import side_parts
+from turnrec.core.monitor import name_part, side_parts
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline import (
     MARGIN_US,
@@ -39,7 +39,6 @@ from turnrec.recordings.wav_writer import RecordingError, WavWriter
 RECORDING_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _PART: Final = re.compile(RECORDING_ID.pattern + r"-[0-9]{3,9}\.wav")
 _PART_ENDING: Final = re.compile(r"-[0-9]{3,9}\.wav")
-_PART_OR_SIDE: Final = re.compile(r"-[0-9]{3,9}(-[rt])?\.wav")
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\.wav")
 
 
@@ -71,6 +70,8 @@ class JoinPlan:
     behavior: PauseBehavior = PauseBehavior.SILENCE
     method: PauseMethod = PauseMethod.SEGMENT
     rate_hz: int = 8000
+    parts: int = 0
+    """How many parts were named; those of the segments are known without it."""
     unwatched_parts: frozenset[str] = frozenset()
     """Parts whose silences needn't be our mutes (`FinishedRecording`)."""
 
@@ -197,9 +198,10 @@ def discard_parts(joined: Joined, spool: Path) -> tuple[str, ...]:
 # ------------------------------------------------------------------ before
 
 
-def _is_part_of(recording_id: str, name: str, endings: re.Pattern[str] = _PART_ENDING) -> bool:
+def _is_part_of(recording_id: str, name: str) -> bool:
     """Whether a file is named as a part of this recording."""
-    return name.startswith(recording_id) and endings.fullmatch(name, len(recording_id)) is not None
+    is_ours = name.startswith(recording_id)
+    return is_ours and _PART_ENDING.fullmatch(name, len(recording_id)) is not None
 
 
 def _check_names(plan: JoinPlan) -> None:
@@ -352,10 +354,14 @@ def _strays(plan: JoinPlan) -> Iterator[str]:
     """Parts that no segment names: a start that seemed to fail may have recorded a pause."""
     parts = {segment.part for segment in plan.segments}
     named = parts.union(*(side_parts(part) for part in parts))
-    found = plan.spool.iterdir() if plan.spool.is_dir() else iter(())
-    for name in sorted(path.name for path in found):
-        if _is_part_of(plan.recording_id, name, _PART_OR_SIDE) and name not in named:
-            yield f"part {name} belongs to no segment; it was left out and is still in the spool"
+    # Not by listing the spool: with many calls under way, each would look at all of them.
+    for number in range(1, plan.parts + 1):
+        part = name_part(plan.recording_id, number)
+        for name in sorted({part, *side_parts(part)} - named):
+            if (plan.spool / name).exists():
+                yield (
+                    f"part {name} belongs to no segment; it was left out and is still in the spool"
+                )
 
 
 # ------------------------------------------------------------------ writing and checking
