@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sqlite3
 import sys
 from collections import Counter, defaultdict
@@ -42,6 +43,7 @@ import numpy.typing as npt
 FORBIDDEN_HZ: Final = (1000, 1300)
 BOT_HZ: Final = 400
 CALLER_HZ: Final = 500
+_LACKING: Final = re.compile(r"part \S+: ([0-9.]+) s lie between its length and its monitor's time")
 AMPLITUDE: Final = 8000.0
 RATE_HZ: Final = 8000
 PACKET_US: Final = 20_000
@@ -655,7 +657,7 @@ def _audit_call(
         if said_s <= 0:
             continue
         said += said_s
-        stated += _stated_s(begin, end, loaded, is_placed=is_placed)
+        stated += _stated_s(begin, end, loaded)
         if is_placed:
             found_s = sum(
                 seconds_of(piece, CALLER_HZ)
@@ -669,6 +671,8 @@ def _audit_call(
         found = min(said, sum(seconds_of(sound, CALLER_HZ) for _, sound, _ in loaded))
     mended_s = UNFLUSHED_S * sum(mended for _, _, mended in loaded)
     stated += sum(_left_out_s(one, files) for one in recordings)
+    if not is_placed:
+        stated += sum(_lacking_s(one) for one in recordings)
     lost = said - found
     report.seconds["of open audio said in turns called recorded"] += said
     report.seconds["of it in the files"] += found
@@ -690,6 +694,12 @@ def _left_out_s(one: Recording, files: Files) -> float:
     named = [text.split(" ")[1] for text in problems if " belongs to no segment; " in text]
     paths = [files.spool / name for name in named]
     return sum(seconds_of(channels_of(path)[0], CALLER_HZ) for path in paths if path.is_file())
+
+
+def _lacking_s(one: Recording) -> float:
+    """What the ledger says that parts lack, where it can't say where."""
+    text = " ".join(map(str, one.detail.get("problems") or ()))
+    return sum(map(float, _LACKING.findall(text)))
 
 
 def _sound_of(one: Recording, files: Files) -> tuple[Samples, int]:
@@ -741,24 +751,14 @@ def _stated_s(
     begin_us: int,
     end_us: int,
     loaded: Sequence[tuple[Recording, Samples, int]],
-    *,
-    is_placed: bool,
 ) -> float:
     """How much of a stretch the ledger itself says is not recorded, and why."""
-    stretches = []
-    beyond = 0.0
-    for one, _, _ in loaded:
-        detail = one.detail
-        stretches += [
-            (span["begin_us"], span["end_us"])
-            for span in one.spans
-            if span["kind"] in ("gap", "shortfall")
-        ]
-        problems = " ".join(map(str, detail.get("problems") or ()))
-        for text in problems.split("may have stood still for ")[1:]:
-            beyond += float(text.split(" s ")[0])
-    if not is_placed:
-        return overlap_us(begin_us, end_us, stretches) / 1_000_000 + beyond
+    stretches = [
+        (span["begin_us"], span["end_us"])
+        for one, _, _ in loaded
+        for span in one.spans
+        if span["kind"] in ("gap", "shortfall")
+    ]
     return overlap_us(begin_us, end_us, stretches) / 1_000_000
 
 

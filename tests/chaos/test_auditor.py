@@ -296,6 +296,26 @@ def test_what_lies_in_a_part_that_the_ledger_names_as_left_out_is_no_loss(house:
     assert [one.kind for one in audit(*house.paths).findings] == ["lost open audio"]
 
 
+@pytest.mark.parametrize(
+    ("bot", "lacks", "found"),
+    [
+        ("mute", "1.500", []),
+        ("mute", "0.500", ["lost open audio"]),
+        ("segment", "1.500", ["lost open audio"]),
+    ],
+)
+def test_what_a_muted_part_is_said_to_lack_somewhere_is_no_loss(
+    house: House, bot: str, lacks: str, found: list[str]
+) -> None:
+    lose(house, 3.5, 5.0)
+    (dialled,) = (line for line in house.lines if "bot" in line)
+    dialled["bot"] = bot
+    house.detail["problems"] = [
+        f"part 01REC-001.wav: {lacks} s lie between its length and its monitor's time (it was lost)"
+    ]
+    assert [one.kind for one in house.audit().findings] == found
+
+
 def test_a_recording_that_failed_as_a_whole_is_no_loss_where_the_ledger_says_why(
     house: House,
 ) -> None:
