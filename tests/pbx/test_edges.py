@@ -384,6 +384,7 @@ def is_anchored(manifest: Manifest) -> bool:
 def all_is_uncertain(manifest: Manifest, talk: Talk) -> None:
     """How much the one part lacks is known, but not where."""
     assert talk.bot == "mute"
+    assert talk.late, "no packet was late, and yet the mutes were not found"
     stood_us = sum(end_us - begin_us for begin_us, end_us in talk.silences_us)
     segments = [one for one in manifest.spans if isinstance(one, SegmentSpan)]
     assert min(one.uncertainty_us for one in segments) >= stood_us - TOLERANCE_US
