@@ -22,7 +22,7 @@ UNHEARD_OF = "PJSIP/nobody-00000099"
 async def test_an_operators_pause_finds_it_by_its_uniqueid(
     asterisk: Installation, tmp_path: Path
 ) -> None:
-    """ "No such channel" would read like a monitor that is gone."""
+    """A pause that finds no such channel stops nothing."""
     async with (
         rig(asterisk, tmp_path, FLOW, BOT, toml={"sweep": {"interval_s": "1"}}) as here,
         Phone(clock=MediaClock()) as phone,

@@ -23,6 +23,7 @@ from turnrec.core.monitor import DIALPLAN
 ID_VARIABLE = "TURNREC_MIXMON_ID"
 """Set by MixMonitor itself (option `i`), so that it names the monitor from its first instant."""
 
+_NO_CHANNEL: Final = "no such channel"
 _MONITOR_ID = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _VARIABLE = re.compile(r"(__)?TURNREC_[A-Z_]{1,40}")
 _SILENCE = "0/1000"
@@ -233,9 +234,6 @@ class AgiChannel:
             return await self._session.expand(expression)
         except AgiArgumentError as error:
             raise UnansweredError(str(error)) from error
-
-
-_NO_CHANNEL: Final = "no such channel"
 
 
 class AmiChannel:

@@ -64,18 +64,21 @@ def settle(dialogue: Dialogue) -> None:
         HungUpError, OutOfStepError: see `Dialogue.ask`.
     """
     holds, state = _read(dialogue, _HOLDS, _STATE)
-    (monitor,) = _read(dialogue, _MONITOR)  # by itself: it is the one that must not be misread
     dialogue.set(_HOLDS, ":".join([*filter(None, [holds]), "turn", "fault"]))
     if state == "recording":
         dialogue.set(_STATE, "paused")
-    # Its ID goes first: one that begins meanwhile, over HTTP, writes down its own, be it the same.
-    dialogue.set(_MONITOR, "")
-    while _MONITOR_ID.fullmatch(monitor):
+    # One that begins meanwhile, over HTTP, writes down its own ID, be it the same.
+    while _MONITOR_ID.fullmatch(monitor := _take_monitor(dialogue)):
         # Sent as it is: AGI expands no variables, and says that all went well to anything.
         dialogue.ask("EXEC", "StopMixMonitor", monitor)
-        (monitor,) = _read(dialogue, _MONITOR)
-        dialogue.set(_MONITOR, "")
     dialogue.set(_STATUS, FAILCLOSED)
+
+
+def _take_monitor(dialogue: Dialogue) -> str:
+    """The monitor's ID, which the channel then no longer knows."""
+    (monitor,) = _read(dialogue, _MONITOR)  # by itself: it is the one that must not be misread
+    dialogue.set(_MONITOR, "")
+    return monitor
 
 
 def _read(dialogue: Dialogue, *names: str) -> list[str]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final
 
 from turnrec.core.anchors import Silences, Sound, find_sounds
@@ -99,6 +100,8 @@ class Layout:
     samples: int
     anchored: frozenset[str] = frozenset()
     """The muted parts in which the mutes were found; the clock alone places the others."""
+    strays_us: Mapping[str, int] = field(default_factory=dict)
+    """How far each muted part's length is from its monitor's time."""
 
     @property
     def audible_samples(self) -> int:
@@ -175,7 +178,8 @@ def lay_out(
         spans = list(_folded(spans))
     anchored = frozenset(segment.part for segment in segments if segment.number in sounds)
     samples = sum(span.samples for span in spans)
-    return Layout(rate_hz, behavior, tuple(spans), samples, anchored)
+    strays_us = {part: run.stray_us() for part, run in runs.items()}
+    return Layout(rate_hz, behavior, tuple(spans), samples, anchored, strays_us)
 
 
 # ------------------------------------------------------------------ placing
@@ -333,9 +337,12 @@ class _Placing:
     def sounds(self, segments: Sequence[Segment], runs: Mapping[str, _Run]) -> dict[int, Sound]:
         """Each segment's sound in its part, where the part's mutes were found."""
         sounds: dict[int, Sound] = {}
-        for part, run in runs.items():
+        if not runs:
+            return sounds
+        for part, own in groupby(segments, key=lambda segment: segment.part):
+            run = runs[part]
             sounds |= find_sounds(
-                [one for one in segments if one.part == part],
+                tuple(own),
                 self.silences.get(part, ()),
                 held=run.held,
                 lacks_us=run.lacks_us(),

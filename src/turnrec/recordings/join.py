@@ -23,7 +23,6 @@ from turnrec.core.monitor import name_part, side_parts
 from turnrec.core.policy import PauseBehavior, PauseMethod
 from turnrec.core.timeline import (
     MARGIN_US,
-    PLACEMENT_US,
     TOLERANCE_US,
     Gap,
     Layout,
@@ -139,12 +138,11 @@ def join(plan: JoinPlan) -> Joined:
     """
     _check_names(plan)
     parts, problems = _read_parts(plan)
-    layout = _lay_out(plan, parts)
+    silences = _silences(plan, parts)
+    layout = _lay_out(plan, parts, silences)
     if plan.method is PauseMethod.MUTE:
-        silences = _silences(plan, parts)
-        layout = _lay_out(plan, parts, silences)
         layout = _lay_out(plan, parts, silences, _zeros(layout, parts))
-        problems += _displaced(plan, layout)
+        problems += _displaced(layout)
     problems += _problems_of(layout, parts)
     problems += _strays(plan)
     path, sha256 = None, None
@@ -243,7 +241,7 @@ def _read_parts(plan: JoinPlan) -> tuple[dict[str, Part], list[str]]:
 def _lay_out(
     plan: JoinPlan,
     parts: Mapping[str, Part],
-    silences: Silences | None = None,
+    silences: Silences,
     zeros: Mapping[int, Zeros] | None = None,
 ) -> Layout:
     return lay_out(
@@ -313,22 +311,12 @@ def _leading_zeros(samples: Samples) -> int:
     return int(sounds.argmax()) if sounds.any() else len(samples)
 
 
-def _displaced(plan: JoinPlan, layout: Layout) -> Iterator[str]:
+def _displaced(layout: Layout) -> Iterator[str]:
     """Parts of method mute that aren't as long as their monitor ran, and no mute tells where."""
-    firsts_us: dict[str, int] = {}
-    for segment in plan.segments:
-        firsts_us.setdefault(segment.part, segment.took_us)
-    took_us = {one.number: one.took_us + firsts_us[one.part] for one in plan.segments}
-    strays_us: dict[str, int] = {}
-    for span in layout.spans:
-        if span.part is not None and span.segment is not None and span.part not in layout.anchored:
-            known_us = PLACEMENT_US + MARGIN_US + took_us[span.segment]
-            most_us = max(strays_us.get(span.part, 0), span.uncertainty_us - known_us)
-            strays_us[span.part] = most_us
-    for part, most_us in strays_us.items():
-        if most_us > TOLERANCE_US:
+    for part, stray_us in layout.strays_us.items():
+        if stray_us > TOLERANCE_US and part not in layout.anchored:
             yield (
-                f"part {part}: {most_us / 1_000_000:.3f} s lie between its length and its"
+                f"part {part}: {stray_us / 1_000_000:.3f} s lie between its length and its"
                 " monitor's time (no audio arrived, or it was lost); nothing tells where, so its"
                 " segments may be that much out of place, or miss as much"
             )
